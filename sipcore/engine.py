@@ -1,0 +1,239 @@
+"""What crosses the wall between call control and the process that holds PJSIP.
+
+`Engine` is the whole contract. Orders go down as commands, news comes up as events; both are frozen values, so
+the same call control runs on the pool of PJSIP workers and on the in-memory fake of `sipcore.testing`.
+The promises an engine makes:
+
+* `reserve` either keeps room for all the legs of a group in one place, where they can hear each other, or raises
+  `CapacityError` and keeps nothing.
+* `submit` never blocks and never raises for what the network or the far end does: that comes back as an event.
+* After `Dial` of a call, exactly one `CallDisconnected` follows, on every path, a killed worker included, and it is the last
+  event of that call. A command for a call that is unknown or over is ignored.
+* Commands of one call are carried out in the order of submission, events arrive in the order they happened.
+* `Play`, `Bridge` before the media of a leg is up are kept and take effect as soon as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+# ---------------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who we are towards one trunk; equal accounts share one PJSIP account.
+
+    `route_uri` is the next hop for every request (RFC 3261 §8.1.2 loose route), `None` sends to the request URI.
+    """
+
+    username: str = ""
+    password: str = ""
+    realm: str = "*"
+    route_uri: str | None = None
+
+    def __repr__(self) -> str:  # a password never reaches a log
+        return f"Account(username={self.username!r}, route_uri={self.route_uri!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Send an INVITE. Every string here has been checked by `sipcore.addresses`: no control characters, no URI headers."""
+
+    call_id: str
+    group_id: str
+    """The reservation this leg takes its place from."""
+    request_uri: str
+    """`sip:+8210...@trunk.example:5060;transport=tcp`"""
+    from_uri: str
+    """The name-addr of the From header: `"Name" <sip:+8210...@host>`."""
+    account: Account
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """End the leg: CANCEL before the answer, BYE after it (RFC 3261 §9, §15)."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play one file to the leg; files of one leg play one at a time, a new one replaces the running one.
+
+    `path` names a 16-bit PCM mono WAV that `media` wrote, at least 20 ms long; PJSIP never sees another file.
+    Ends with `PlaybackFinished`, unless the leg ends first. `loop` repeats until `StopPlay`.
+    """
+
+    call_id: str
+    play_id: str
+    path: str
+    loop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlay:
+    """Stop the file of this id, at once; no `PlaybackFinished` follows. Ignored when it is over already."""
+
+    call_id: str
+    play_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Let two legs of one group hear each other, both ways."""
+
+    call_id: str
+    peer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unbridge:
+    """Undo `Bridge`. A leg that ends is taken out of its bridges by the engine."""
+
+    call_id: str
+    peer_id: str
+
+
+Command = Dial | Hangup | Play | StopPlay | Bridge | Unbridge
+
+# ------------------------------------------------------------------------------------------------------ events
+
+
+@dataclass(frozen=True, slots=True)
+class CallProvisional:
+    """A 101 to 199 answer to our INVITE."""
+
+    call_id: str
+    sip_code: int
+    sip_phrase: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallConfirmed:
+    """The far end answered (2xx) and our ACK went out."""
+
+    call_id: str
+    sip_code: int
+    sip_phrase: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStarted:
+    """The audio stream of the leg is up; may come before `CallConfirmed`, and again after a re-INVITE."""
+
+    call_id: str
+    codec: str
+    """The RTP name, `PCMU/8000`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackFinished:
+    """The file played to its end, or could not be played: then `error` says why."""
+
+    call_id: str
+    play_id: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfReceived:
+    """One key press of the far end (RFC 4733 or SIP INFO)."""
+
+    call_id: str
+    digit: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RtpStatistics:
+    """What the RTP stream of a leg did, summed over re-INVITEs (RFC 3550 §6.4)."""
+
+    codec: str = ""
+    tx_packets: int = 0
+    tx_bytes: int = 0
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    rx_lost: int = 0
+    rx_discarded: int = 0
+    rx_reordered: int = 0
+    rx_duplicates: int = 0
+    rx_jitter_ms: float = 0.0
+    """Mean interarrival jitter of the last stream."""
+    rtt_ms: float = 0.0
+    """Last round trip from RTCP, 0.0 when none arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallDisconnected:
+    """The leg is over and its place is free again.
+
+    `sip_code` is the final answer to our INVITE when it was refused; after an answered call, 200 for a BYE that was sent or received;
+    0 when no SIP message ended it (`error` then says what did: "worker lost", a PJSIP error).
+    """
+
+    call_id: str
+    sip_code: int
+    sip_phrase: str
+    remote: bool
+    """True when the far end or the network ended it, False when our own `Hangup` did."""
+    q850_cause: int | None = None
+    """From a Reason header (RFC 3326), when one came."""
+    error: str = ""
+    statistics: RtpStatistics | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFault:
+    """Something inside the engine went wrong that is not the far end's doing; for the log. `call_id` may be empty."""
+
+    call_id: str
+    message: str
+
+
+Event = CallProvisional | CallConfirmed | MediaStarted | PlaybackFinished | DtmfReceived | CallDisconnected | EngineFault
+
+
+# ---------------------------------------------------------------------------------------------------- contract
+
+
+class Engine(Protocol):
+    """See the module docstring for the promises. Used from one asyncio event loop."""
+
+    @property
+    def leg_capacity(self) -> int:
+        """The most legs one group can have: what one worker holds. Known after `start`."""
+
+    @property
+    def legs_in_use(self) -> int:
+        """Legs reserved or alive, at most `max_legs`."""
+
+    @property
+    def sip_address(self) -> str:
+        """`host:port` of our signalling; empty before `start`."""
+
+    async def start(self, on_event: Callable[[Event], None]) -> None:
+        """Become ready to take commands. `on_event` is called on the event loop, one event at a time.
+
+        Raises:
+            EngineError: the engine cannot run here; the message says what is missing.
+        """
+
+    def reserve(self, group_id: str, legs: int) -> None:
+        """Keep room for `legs` legs that can hear each other, at once.
+
+        Raises:
+            CapacityError: no room; nothing is kept.
+        """
+
+    def release(self, group_id: str) -> None:
+        """Give back what the group has reserved; legs of it that are still alive count until they are over. Idempotent."""
+
+    def submit(self, command: Command) -> None:
+        """Carry out a command; see the promises above."""
+
+    async def close(self, grace_s: float) -> None:
+        """End every call with BYE or CANCEL, then every process, within about `grace_s`; leaves nothing behind. Idempotent."""

@@ -1,0 +1,88 @@
+"""Everything sipcore raises.
+
+    SipcoreError
+    ├── ConfigError          a configuration file or keyword is wrong; lists every fault with its path
+    ├── InvalidRequest       what `create` was asked for cannot be done; lists every fault with its path
+    ├── InvalidState         a call was asked for something its state does not allow
+    ├── CapacityError        no room for another call now; try again later
+    ├── CallNotFound         no call has this id
+    ├── CallFailed           a call that was waited for ended before it was answered
+    ├── SwitchClosed         the switch is not open (any more)
+    └── EngineError          PJSIP could not be started here
+
+The far end and the network never raise: what they do is an event and ends up in the call's record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SipcoreError(Exception):
+    """Base of all errors of sipcore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, and where: `path` is dotted, `actions[0].option.text`."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class _FaultyInput(SipcoreError):
+    def __init__(self, faults: Sequence[Fault] | str) -> None:
+        self.faults: tuple[Fault, ...] = (Fault("", faults),) if isinstance(faults, str) else tuple(faults)
+        super().__init__("; ".join(str(fault) for fault in self.faults))
+
+
+class ConfigError(_FaultyInput):
+    """A configuration is wrong; `faults` has all of it at once."""
+
+
+class InvalidRequest(_FaultyInput, ValueError):
+    """A request for a call is wrong; `faults` has all of it at once."""
+
+
+class InvalidState(SipcoreError):
+    """A call in state `status` cannot take `input`."""
+
+    def __init__(self, call_id: str, status: str, input_name: str) -> None:
+        self.call_id, self.status, self.input_name = call_id, status, input_name
+        super().__init__(f"call {call_id}: {input_name} is not possible while it is {status}")
+
+
+class CapacityError(SipcoreError):
+    """No room: `needed` legs asked for, `in_use` of `limit` taken."""
+
+    def __init__(self, needed: int, in_use: int, limit: int, what: str = "legs") -> None:
+        self.needed, self.in_use, self.limit = needed, in_use, limit
+        super().__init__(f"no room for {needed} more {what}: {in_use} of {limit} in use")
+
+
+class CallNotFound(SipcoreError, LookupError):
+    """No call has the id `call_id`."""
+
+    def __init__(self, call_id: str) -> None:
+        self.call_id = call_id
+        super().__init__(f"no call {call_id!r}")
+
+
+class CallFailed(SipcoreError):
+    """A call ended without an answer; `reason` is its hangup reason, `sip_code` the final answer (0: none came)."""
+
+    def __init__(self, reason: str, sip_code: int) -> None:
+        self.reason, self.sip_code = reason, sip_code
+        super().__init__(f"call failed: {reason}" + (f" ({sip_code})" if sip_code else ""))
+
+
+class SwitchClosed(SipcoreError):
+    """The switch was not started, or is closed."""
+
+
+class EngineError(SipcoreError):
+    """The engine cannot run on this machine."""
