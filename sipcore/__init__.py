@@ -1,1 +1,110 @@
-"""sipcore."""
+"""sipcore: place phone calls from Python.
+
+    from sipcore import Connect, Play, Switch, Talk
+
+    with Switch(trunk="sip:127.0.0.1:5080", caller_id="tel:+821028286521") as switch:
+        call = switch.calls.create(destination="tel:+821021656521", actions=[Talk("hello. welcome.")])
+        record = call.wait(timeout_s=90)
+
+Names are loaded when they are first used: the worker processes import this package too, and must stay small.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sipcore.actions import Action, Connect, Play, Talk
+    from sipcore.addresses import Address
+    from sipcore.config import Config
+    from sipcore.errors import (
+        CallFailed,
+        CallNotFound,
+        CapacityError,
+        ConfigError,
+        EngineError,
+        Fault,
+        InvalidRequest,
+        InvalidState,
+        SipcoreError,
+        SwitchClosed,
+    )
+    from sipcore.events import (
+        ActionFinished,
+        ActionStarted,
+        CallAnswered,
+        CallCreated,
+        CallDialing,
+        CallEvent,
+        CallHangingUp,
+        CallHangup,
+        CallMediaStarted,
+        CallRinging,
+        DigitReceived,
+        LegResult,
+    )
+    from sipcore.record import CallRecord, Page
+    from sipcore.switch import AsyncCall, AsyncSwitch
+    from sipcore.sync import Call, Switch
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "sipcore.actions": ("Action", "Connect", "Play", "Talk"),
+    "sipcore.addresses": ("Address",),
+    "sipcore.config": ("Config",),
+    "sipcore.errors": (
+        "CallFailed",
+        "CallNotFound",
+        "CapacityError",
+        "ConfigError",
+        "EngineError",
+        "Fault",
+        "InvalidRequest",
+        "InvalidState",
+        "SipcoreError",
+        "SwitchClosed",
+    ),
+    "sipcore.events": (
+        "ActionFinished",
+        "ActionStarted",
+        "CallAnswered",
+        "CallCreated",
+        "CallDialing",
+        "CallEvent",
+        "CallHangingUp",
+        "CallHangup",
+        "CallMediaStarted",
+        "CallRinging",
+        "DigitReceived",
+        "LegResult",
+    ),
+    "sipcore.record": ("CallRecord", "Page"),
+    "sipcore.switch": ("AsyncCall", "AsyncSwitch"),
+    "sipcore.sync": ("Call", "Switch"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - grouped by module, as above
+    "__version__",
+    "Action", "Connect", "Play", "Talk",
+    "Address", "Config",
+    "CallFailed", "CallNotFound", "CapacityError", "ConfigError", "EngineError", "Fault", "InvalidRequest", "InvalidState", "SipcoreError",
+    "SwitchClosed",
+    "ActionFinished", "ActionStarted", "CallAnswered", "CallCreated", "CallDialing", "CallEvent", "CallHangingUp", "CallHangup",
+    "CallMediaStarted", "CallRinging", "DigitReceived", "LegResult",
+    "CallRecord", "Page", "AsyncCall", "AsyncSwitch", "Call", "Switch",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,112 @@
+"""What happens to a call, as the user sees it: frozen values, in the order they happened.
+
+Every call begins with `CallCreated` and ends with exactly one `CallHangup`, after which nothing more comes. `at` is UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sipcore.record import CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """Base of all events of a call."""
+
+    call_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallCreated(CallEvent):
+    """The call was accepted and has its record."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallDialing(CallEvent):
+    """The INVITE goes out now."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallRinging(CallEvent):
+    """The far end rings, or sends early media."""
+
+    record: CallRecord
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered(CallEvent):
+    """The far end answered; the action list starts. The status is `progressing`."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallMediaStarted(CallEvent):
+    """The audio stream is up, with this codec (RTP name, `PCMU/8000`)."""
+
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionStarted(CallEvent):
+    """Action number `index` of the list begins."""
+
+    index: int
+    type: str
+    action_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegResult:
+    """How one leg of a `connect` ended, or that it was the one that was bridged."""
+
+    call_id: str
+    destination: str
+    answered: bool
+    hangup_reason: str
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFinished(CallEvent):
+    """Action number `index` is over: `done`, `failed` (then `detail` says why) or `interrupted` by the end of the call.
+
+    A failed action does not end the call: it goes on with the next one. `legs` is filled by `connect`.
+    """
+
+    index: int
+    type: str
+    action_id: str
+    outcome: str
+    detail: str = ""
+    legs: tuple[LegResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived(CallEvent):
+    """The far end pressed a key: 0-9, *, #, A-D."""
+
+    digit: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallHangingUp(CallEvent):
+    """We asked for the end of the call: the status is `canceling` or `terminating`."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallHangup(CallEvent):
+    """The call is over; `record` is final."""
+
+    record: CallRecord

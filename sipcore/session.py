@@ -1,0 +1,274 @@
+"""One call while it lives: its record, its timers, its listeners, and the commands it sends to the engine.
+
+The session carries out what `sipcore.call` decides. All of it runs on the event loop of the switch, and every change of the
+record goes through `_take`, so that store and listeners see the same things in the same order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from sipcore import call, engine, events
+from sipcore.call import HangupReason, Status
+from sipcore.clock import Clock
+from sipcore.record import CallRecord
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[events.CallEvent], None]
+
+
+class PlaybackFailed(Exception):
+    """The engine could not play a prepared file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each part of a call may take, in seconds."""
+
+    dial_s: float
+    duration_s: float
+    hangup_s: float
+
+
+class SessionHost(Protocol):
+    """What a session needs of the switch it lives in."""
+
+    clock: Clock
+
+    def submit(self, command: engine.Command) -> None:
+        """Give a command to the engine."""
+
+    def keep(self, record: CallRecord) -> None:
+        """Write the record to the store."""
+
+    def forget(self, session: Session) -> None:
+        """The session is over."""
+
+
+@dataclass(slots=True)
+class _CurrentAction:
+    index: int
+    type: str
+    action_id: str
+
+
+class Session:
+    """One live call; `record` is its state."""
+
+    def __init__(self, record: CallRecord, group_id: str, host: SessionHost, timeouts: Timeouts) -> None:
+        loop = asyncio.get_running_loop()
+        self.record = record
+        self.group_id = group_id
+        self.history: list[events.CallEvent] = []
+        self.answered: asyncio.Future[bool] = loop.create_future()
+        """True at the answer, False when the call ends without one."""
+        self.over: asyncio.Future[CallRecord] = loop.create_future()
+        self._host = host
+        self._timeouts = timeouts
+        self._listeners: list[Listener] = []
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._plays: dict[str, asyncio.Future[None]] = {}
+        self._action: _CurrentAction | None = None
+        self._has_dialed = False
+        self._loop = loop
+
+    @property
+    def id(self) -> str:
+        """The call id."""
+        return self.record.id
+
+    # ------------------------------------------------------------------------------------------------ listeners
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event from now on; returns the function that stops it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def publish(self, event: events.CallEvent) -> None:
+        """Tell everybody who listens."""
+        self.history.append(event)
+        for listener in tuple(self._listeners):
+            listener(event)
+
+    # ------------------------------------------------------------------------------------------------- life
+
+    def begin(self) -> None:
+        """Announce the new call and start its dial timer."""
+        self._host.keep(self.record)
+        log.info("call %s: to %s from %s", self.id, self.record.destination, self.record.source)
+        self.publish(events.CallCreated(self.id, self._now(), self.record))
+        self._start_timer("dial", self._timeouts.dial_s, lambda: self.hang_up(HangupReason.DIALOUT))
+
+    def dial(self, command: engine.Dial) -> None:
+        """Send the INVITE, unless the call was ended before."""
+        if self.record.status != Status.DIALING:
+            return
+        self._has_dialed = True
+        self.publish(events.CallDialing(self.id, self._now(), self.record))
+        self._host.submit(command)
+
+    def hang_up(self, reason: HangupReason = HangupReason.NORMAL) -> bool:
+        """Ask for the end of the call; False when it was ending already."""
+        if not call.can(Status(self.record.status), call.ending_for(self.record)):
+            return False
+        self._take(call.HangupAsked(reason))
+        self.publish(events.CallHangingUp(self.id, self._now(), self.record))
+        if self._has_dialed:
+            self._host.submit(engine.Hangup(self.id))
+            self._start_timer("hangup", self._timeouts.hangup_s, self._give_up)
+        else:
+            self.end(call.Ended())
+        return True
+
+    def end(self, ended: call.Ended) -> None:
+        """The leg is over, now."""
+        if self.record.is_over:
+            return
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self.finish_action("interrupted")
+        self._take(ended)
+        record = self.record
+        if record.hangup_reason == HangupReason.FAILED:
+            log.warning("call %s: failed: %s %s", self.id, record.sip_code or "", record.sip_phrase)
+        log.info("call %s: ended by %s, %s, %.1f s", self.id, record.hangup_by, record.hangup_reason, record.duration_s)
+        self.publish(events.CallHangup(self.id, self._now(), record))
+        if not self.answered.done():
+            self.answered.set_result(False)
+        self.over.set_result(record)
+        self._host.forget(self)
+
+    def handle(self, event: engine.Event) -> None:
+        """Take one event of the engine."""
+        match event:
+            case engine.CallProvisional():
+                self._on_provisional(event)
+            case engine.CallConfirmed():
+                self._on_confirmed(event)
+            case engine.MediaStarted():
+                self.publish(events.CallMediaStarted(self.id, self._now(), event.codec))
+            case engine.PlaybackFinished():
+                self._on_playback_finished(event)
+            case engine.DtmfReceived():
+                self.publish(events.DigitReceived(self.id, self._now(), event.digit, event.duration_ms))
+            case engine.CallDisconnected():
+                self._on_disconnected(event)
+            case engine.EngineFault():
+                log.error("call %s: engine: %s", self.id, event.message)
+
+    def chain(self, call_id: str) -> None:
+        """Note a leg that this call rings."""
+        self._change(replace(self.record, chained_call_ids=(*self.record.chained_call_ids, call_id), tm_update=self._now()))
+
+    # -------------------------------------------------------------------------------------------------- actions
+
+    def start_action(self, index: int, kind: str, action_id: str) -> None:
+        """Announce the next action."""
+        self._action = _CurrentAction(index, kind, action_id)
+        self.publish(events.ActionStarted(self.id, self._now(), index, kind, action_id))
+
+    def finish_action(self, outcome: str, detail: str = "", legs: tuple[events.LegResult, ...] = ()) -> None:
+        """Announce the end of the running action; nothing when none runs."""
+        action, self._action = self._action, None
+        if action is None:
+            return
+        if outcome == "failed":
+            log.warning("call %s: action %d (%s) failed: %s", self.id, action.index, action.type, detail)
+        finished = events.ActionFinished(self.id, self._now(), action.index, action.type, action.action_id, outcome, detail, legs)
+        self.publish(finished)
+
+    async def play(self, path: str) -> None:
+        """Play one prepared file to its end.
+
+        Raises:
+            PlaybackFailed: the engine could not play it.
+        """
+        play_id = self.start_play(path)
+        finished = self._plays[play_id] = self._loop.create_future()
+        try:
+            await finished
+        except asyncio.CancelledError:
+            self.stop_play(play_id)
+            raise
+        finally:
+            self._plays.pop(play_id, None)
+
+    def start_play(self, path: str, *, loop: bool = False) -> str:
+        """Start a file; returns its play id."""
+        play_id = uuid.uuid4().hex
+        self._host.submit(engine.Play(self.id, play_id, path, loop))
+        return play_id
+
+    def stop_play(self, play_id: str) -> None:
+        """Stop a file."""
+        self._host.submit(engine.StopPlay(self.id, play_id))
+
+    def bridge(self, peer_id: str) -> None:
+        """Let this call and another hear each other."""
+        self._host.submit(engine.Bridge(self.id, peer_id))
+
+    # ------------------------------------------------------------------------------------------------- private
+
+    def _on_provisional(self, event: engine.CallProvisional) -> None:
+        if self._take(call.Rang()):
+            self.publish(events.CallRinging(self.id, self._now(), self.record, event.sip_code))
+
+    def _on_confirmed(self, event: engine.CallConfirmed) -> None:
+        if not self._take(call.Answered(event.sip_code, event.sip_phrase)):
+            return
+        self._stop_timer("dial")
+        self._start_timer("duration", self._timeouts.duration_s, lambda: self.hang_up(HangupReason.TIMEOUT))
+        self.publish(events.CallAnswered(self.id, self._now(), self.record))
+        self.answered.set_result(True)
+
+    def _on_playback_finished(self, event: engine.PlaybackFinished) -> None:
+        finished = self._plays.get(event.play_id)
+        if finished is None or finished.done():
+            return
+        if event.error:
+            finished.set_exception(PlaybackFailed(event.error))
+        else:
+            finished.set_result(None)
+
+    def _on_disconnected(self, event: engine.CallDisconnected) -> None:
+        if event.statistics is not None:
+            self.record = replace(self.record, statistics=event.statistics)
+        if event.error:
+            log.warning("call %s: %s", self.id, event.error)
+        phrase = event.sip_phrase or event.error
+        self.end(call.Ended(event.sip_code, phrase, event.q850_cause, is_failure=bool(event.error)))
+
+    def _give_up(self) -> None:
+        log.warning("call %s: the far end did not confirm the hangup within %g s", self.id, self._timeouts.hangup_s)
+        self.end(call.Ended(0, "no answer to our hangup"))
+
+    def _take(self, given: call.Input) -> bool:
+        changed = call.advance(self.record, given, self._now())
+        if changed is self.record:
+            return False
+        log.debug("call %s: %s -> %s on %r", self.id, self.record.status, changed.status, given)
+        self._change(changed)
+        return True
+
+    def _change(self, record: CallRecord) -> None:
+        self.record = record
+        self._host.keep(record)
+
+    def _now(self) -> datetime:
+        return self._host.clock.now()
+
+    def _start_timer(self, name: str, delay_s: float, action: Callable[[], object]) -> None:
+        self._stop_timer(name)
+        self._timers[name] = self._loop.call_later(delay_s, action)
+
+    def _stop_timer(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()

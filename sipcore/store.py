@@ -1,0 +1,149 @@
+"""The call store: every record, kept in SQLite so that it survives the process.
+
+One thread owns the connection and is the only writer; WAL lets other processes read meanwhile. Listing follows the call resource: newest
+first, rows strictly older than the page token, and `tm_create` is unique, so that paging loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.pool import StaticPool
+
+from sipcore.addresses import Address
+from sipcore.engine import RtpStatistics
+from sipcore.record import CallRecord, Page, format_time, parse_time
+
+MAX_PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 10
+_TIMES = ("tm_create", "tm_update", "tm_progressing", "tm_ringing", "tm_hangup")
+
+_metadata = sa.MetaData()
+_calls = sa.Table(
+    "calls",
+    _metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("user_id", sa.Integer, nullable=False),
+    *(sa.Column(name, sa.String, nullable=False) for name in ("flow_id", "conf_id", "type", "master_call_id")),
+    sa.Column("chained_call_ids", sa.JSON, nullable=False),
+    sa.Column("recording_id", sa.String, nullable=False),
+    sa.Column("recording_ids", sa.JSON, nullable=False),
+    sa.Column("source", sa.JSON, nullable=False),
+    sa.Column("destination", sa.JSON, nullable=False),
+    *(sa.Column(name, sa.String, nullable=False) for name in ("status", "direction", "hangup_by", "hangup_reason")),
+    *(sa.Column(name, sa.String, nullable=False) for name in _TIMES),
+    sa.Column("sip_code", sa.Integer, nullable=False),
+    sa.Column("sip_phrase", sa.String, nullable=False),
+    sa.Column("q850_cause", sa.Integer),
+    sa.Column("statistics", sa.JSON),
+    sa.Column("owner", sa.String, nullable=False, comment="the process that keeps a live call: pid and its start time"),
+    sa.Index("calls_by_time", "tm_create", unique=True),
+    sa.Index("calls_by_user_and_time", "user_id", "tm_create"),
+    sa.Index("calls_live", "status", sqlite_where=sa.text("status != 'hangup'")),
+)
+
+
+class CallStore:
+    """The calls of one switch. Use from one thread.
+
+    Args:
+        location: A file, or `":memory:"`.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        in_memory = str(location) == ":memory:"
+        if not in_memory:
+            Path(location).expanduser().resolve().parent.mkdir(parents=True, exist_ok=True)
+        url = sa.URL.create("sqlite", database=None if in_memory else str(Path(location).expanduser().resolve()))
+        self._engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 10})
+        self._owner = process_identity(os.getpid())
+        with self._engine.begin() as connection:
+            connection.execute(sa.text("PRAGMA journal_mode=WAL"))
+            connection.execute(sa.text("PRAGMA synchronous=NORMAL"))
+            _metadata.create_all(connection)
+
+    def close_lost_calls(self, now: datetime) -> int:
+        """End, as `failed`, the calls whose process is gone; returns how many there were."""
+        live = sa.select(_calls.c.owner).where(_calls.c.status != "hangup").distinct()
+        with self._engine.begin() as connection:
+            lost = [owner for owner in connection.scalars(live) if owner == self._owner or not _is_alive(owner)]
+            ended = {
+                "status": "hangup",
+                "hangup_by": "remote",
+                "hangup_reason": "failed",
+                "tm_update": format_time(now),
+                "tm_hangup": format_time(now),
+            }
+            change = sa.update(_calls).where(_calls.c.status != "hangup", _calls.c.owner.in_(lost)).values(ended)
+            return connection.execute(change).rowcount
+
+    def newest_time(self) -> datetime | None:
+        """The largest `tm_create` kept; new calls must come after it."""
+        with self._engine.connect() as connection:
+            return parse_time(connection.scalar(sa.select(sa.func.max(_calls.c.tm_create))) or "")
+
+    def put(self, record: CallRecord) -> None:
+        """Keep the record, new or changed."""
+        row = _to_row(record) | {"owner": self._owner}
+        with self._engine.begin() as connection:
+            connection.execute(upsert(_calls).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+
+    def get(self, call_id: str) -> CallRecord | None:
+        """The record of this id, `None` when there is none."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(_calls).where(_calls.c.id == call_id)).mappings().first()
+        return None if row is None else _from_row(dict(row))
+
+    def list(self, page_size: int = DEFAULT_PAGE_SIZE, page_token: str | None = None, user_id: int | None = None) -> Page:
+        """One page of calls created before `page_token`; `page_size` over 100 is 100."""
+        query = sa.select(_calls).order_by(_calls.c.tm_create.desc()).limit(min(page_size, MAX_PAGE_SIZE))
+        if page_token:
+            query = query.where(_calls.c.tm_create < page_token)
+        if user_id is not None:
+            query = query.where(_calls.c.user_id == user_id)
+        with self._engine.connect() as connection:
+            result = tuple(_from_row(dict(row)) for row in connection.execute(query).mappings())
+        return Page(result, format_time(result[-1].tm_create) if result else "")
+
+    def close(self) -> None:
+        """Write everything out and let go of the file."""
+        self._engine.dispose()
+
+
+def process_identity(pid: int) -> str:
+    """`pid:start time` of a process, so that a pid used again is not taken for the same; empty when it does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    return f"{pid}:{stat.rpartition(')')[2].split()[19]}"
+
+
+def _is_alive(owner: str) -> bool:
+    pid = owner.partition(":")[0]
+    return pid.isdigit() and process_identity(int(pid)) == owner
+
+
+def _to_row(record: CallRecord) -> dict[str, Any]:
+    row: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(record)}
+    row |= {name: format_time(row[name]) for name in _TIMES}
+    row |= {name: list(row[name]) for name in ("chained_call_ids", "recording_ids")}
+    row |= {name: row[name].to_json() for name in ("source", "destination")}
+    row |= {name: str(row[name]) for name in ("status", "hangup_reason")}
+    row["statistics"] = None if record.statistics is None else asdict(record.statistics)
+    return row
+
+
+def _from_row(row: dict[str, Any]) -> CallRecord:
+    row.pop("owner")
+    row |= {name: parse_time(row[name]) for name in _TIMES}
+    row |= {name: tuple(row[name]) for name in ("chained_call_ids", "recording_ids")}
+    row |= {name: Address(**row[name]) for name in ("source", "destination")}
+    row["statistics"] = None if row["statistics"] is None else RtpStatistics(**row["statistics"])
+    return CallRecord(**row)

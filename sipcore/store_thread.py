@@ -1,0 +1,73 @@
+"""The one thread that owns the call store; everything it is asked runs there, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from sipcore.record import CallRecord, Page
+from sipcore.store import CallStore
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class StoreThread:
+    """The store, for the event loop: a read sees every write that was asked for before it."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._store: CallStore | None = None
+        self._thread = ThreadPoolExecutor(1, "sipcore-store")
+        self._loop = asyncio.get_running_loop()
+
+    async def open(self, now: datetime) -> datetime | None:
+        """Open the store, close the calls of processes that are gone, and return the newest `tm_create`.
+
+        Raises:
+            ConfigError: the file cannot be opened.
+        """
+
+        def opened() -> datetime | None:
+            self._store = CallStore(self._location)
+            if lost := self._store.close_lost_calls(now):
+                log.warning("%d calls of a process that is gone were closed as failed", lost)
+            return self._store.newest_time()
+
+        return await self._run(opened)
+
+    def keep(self, record: CallRecord) -> None:
+        """Write the record soon. A write that fails is logged; the call goes on."""
+        self._loop.run_in_executor(self._thread, self._opened.put, record).add_done_callback(_log_failure)
+
+    async def get(self, call_id: str) -> CallRecord | None:
+        """The record, `None` when there is none."""
+        return await self._run(lambda: self._opened.get(call_id))
+
+    async def list(self, page_size: int, page_token: str | None) -> Page:
+        """One page of records, newest first."""
+        return await self._run(lambda: self._opened.list(page_size, page_token))
+
+    async def close(self) -> None:
+        """Finish every write, then close. Idempotent."""
+        if self._store is not None:
+            store, self._store = self._store, None
+            await self._run(store.close)
+        self._thread.shutdown()
+
+    @property
+    def _opened(self) -> CallStore:
+        assert self._store is not None, "the store is not open"
+        return self._store
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await self._loop.run_in_executor(self._thread, work)
+
+
+def _log_failure(written: asyncio.Future[None]) -> None:
+    if not written.cancelled() and (error := written.exception()):
+        log.error("a call record could not be written: %s", error)

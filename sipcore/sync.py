@@ -1,0 +1,236 @@
+"""The switch for synchronous code: the same calls, from any thread.
+
+A thread of its own runs the event loop of an `AsyncSwitch`; every method here hands its work over and waits for the answer. So it works in
+a plain script, a Django view, a Celery task, and beside a running event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sipcore.actions import Action
+from sipcore.config import Config, load_config
+from sipcore.errors import SwitchClosed
+from sipcore.events import CallEvent, CallHangup
+from sipcore.record import CallRecord, Page
+from sipcore.store import DEFAULT_PAGE_SIZE
+from sipcore.switch import AsyncCall, AsyncSwitch
+
+Result = TypeVar("Result")
+
+
+class Switch:
+    """A softswitch inside this process; open it with `with`.
+
+    Args:
+        config: A ready configuration, instead of keywords.
+        **settings: The keys of `sipcore.config.Config`: `trunk`, `caller_id`, `username`, ...
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+
+    def __init__(self, *, config: Config | None = None, **settings: Any) -> None:
+        self._switch = AsyncSwitch(config=config, **settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self.calls = Calls(self, self._switch)
+
+    @classmethod
+    def from_config(cls, path: str | Path) -> Self:
+        """A switch from a TOML file.
+
+        Raises:
+            ConfigError: the file or a key in it is wrong.
+        """
+        return cls(config=load_config(path))
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self._switch.config
+
+    @property
+    def sip_address(self) -> str:
+        """`host:port` of our signalling; empty while the switch is not open."""
+        return self._switch.sip_address
+
+    def open(self) -> None:
+        """Start the workers; `close` must follow, also when nothing was called.
+
+        Raises:
+            ConfigError: the store cannot be opened.
+            EngineError: PJSIP cannot run here.
+        """
+        if self._thread is not None:
+            return
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_run_loop, args=(self._loop,), name="sipcore", daemon=True)
+        self._thread.start()
+        try:
+            self.run(self._switch.open())
+        except BaseException:
+            self._stop_loop()
+            raise
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Hang up what is still up; return when no process, port or file of ours is left. Idempotent."""
+        if self._thread is None:
+            return
+        atexit.unregister(self.close)
+        try:
+            self.run(self._switch.close())
+        finally:
+            self._stop_loop()
+
+    def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
+        """Call `listener` with every event of every call, on the thread of the switch; returns the function that stops it."""
+        stop = self.run(_calling(lambda: self._switch.listen(listener)))
+        return lambda: self.run(_calling(stop))
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine on the loop of the switch and wait for it.
+
+        Raises:
+            SwitchClosed: the switch is not open.
+        """
+        if self._loop is None or self._thread is None:
+            work.close()
+            raise SwitchClosed("the switch is not open: use it in a with block, or call open()")
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise SwitchClosed("a listener runs on the thread of the switch and cannot wait for it; hand the work to another thread")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _stop_loop(self) -> None:
+        loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+
+class Call:
+    """A call that was placed, and what became of it."""
+
+    def __init__(self, switch: Switch, call: AsyncCall) -> None:
+        self._switch = switch
+        self._call = call
+
+    @property
+    def id(self) -> str:
+        """The call id."""
+        return self._call.id
+
+    @property
+    def record(self) -> CallRecord:
+        """The record as it is now; final when the call is over."""
+        return self._call.record
+
+    def wait(self, timeout_s: float | None = None) -> CallRecord:
+        """The final record, when the call is over.
+
+        Raises:
+            TimeoutError: it is not over in `timeout_s` seconds; the call goes on.
+        """
+        if self._call.record.is_over:
+            return self._call.record
+        return self._switch.run(self._call.wait(timeout_s))
+
+    def events(self) -> Iterator[CallEvent]:
+        """Every event of the call from its creation, as it happens, ending with `CallHangup`."""
+        waiting: queue.SimpleQueue[CallEvent] = queue.SimpleQueue()
+        stop = self._switch.run(_calling(lambda: self._call.subscribe(waiting.put)))
+        try:
+            while True:
+                event = waiting.get()
+                yield event
+                if isinstance(event, CallHangup):
+                    return
+        finally:
+            stop()
+
+    def hangup(self) -> None:
+        """End the call. Idempotent."""
+        self._switch.run(_calling(self._call.hangup))
+
+
+class Calls:
+    """The calls of a switch: `create`, `get`, `list`, `hangup`. See `AsyncCalls` for arguments and errors."""
+
+    def __init__(self, switch: Switch, asynchronous: AsyncSwitch) -> None:
+        self._switch = switch
+        self._calls = asynchronous.calls
+
+    def create(
+        self,
+        body: Mapping[str, Any] | None = None,
+        *,
+        destination: object = None,
+        source: object = None,
+        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+    ) -> Call:
+        """Place a call; returns at once.
+
+        Raises:
+            InvalidRequest: the request is wrong; names every fault.
+            CapacityError: no room for the call now.
+            SwitchClosed: the switch is not open.
+        """
+        work = _calling(lambda: self._calls.create(body, destination=destination, source=source, actions=actions))
+        return Call(self._switch, self._switch.run(work))
+
+    def get(self, call_id: str) -> CallRecord:
+        """The record of a call, live or over.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        return self._switch.run(self._calls.get(call_id))
+
+    def list(self, page_size: int = DEFAULT_PAGE_SIZE, page_token: str | None = None) -> Page:
+        """One page of calls, newest first.
+
+        Raises:
+            InvalidRequest: the size is less than 1, or the token is no time.
+        """
+        return self._switch.run(self._calls.list(page_size, page_token))
+
+    def hangup(self, call_id: str) -> CallRecord:
+        """End a call; one that is over stays as it is.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        return self._switch.run(self._calls.hangup(call_id))
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def _calling(function: Callable[[], Result]) -> Result:
+    return function()

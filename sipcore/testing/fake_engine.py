@@ -1,0 +1,271 @@
+"""An engine without a network: the far end is a script, time may be virtual, and what each leg hears is written down.
+
+The same contract tests run on it and on the pool of PJSIP workers; that is what makes it trustworthy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sipcore import engine as wire
+from sipcore.errors import CapacityError
+
+_USER = re.compile(r"sips?:(?:([^@]+)@)?")
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """How one far end behaves. Times are seconds after the INVITE, or after the answer for `hang_up_after_s`."""
+
+    ring_after_s: float | None = 0.0
+    """`None`: no provisional answer."""
+    ring_code: int = 180
+    answer_after_s: float | None = 0.0
+    """`None`: never answers."""
+    reject_code: int = 0
+    """Refuses with this code instead of answering, at the same time."""
+    reject_phrase: str = ""
+    hang_up_after_s: float | None = None
+    is_silent: bool = False
+    """Answers nothing at all, the end of the call included."""
+    has_late_answer: bool = False
+    """A 200 crosses our CANCEL."""
+    codec: str = "PCMU/8000"
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a leg heard from `start_s` to `end_s` (loop time; `None` while it lasts): a file, or another leg."""
+
+    start_s: float
+    path: str = ""
+    peer_id: str = ""
+    end_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Leg:
+    dial: wire.Dial
+    script: FarEnd
+    is_answered: bool = False
+    is_ending: bool = False
+    play_id: str = ""
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    playback: asyncio.TimerHandle | None = None
+
+
+class FakeEngine:
+    """An `Engine` in memory.
+
+    Args:
+        leg_capacity: What one imaginary worker holds.
+        max_legs: The most legs of the whole engine.
+        latency_s: One way to the far end.
+    """
+
+    def __init__(self, *, leg_capacity: int = 4, max_legs: int = 64, latency_s: float = 0.001) -> None:
+        self.commands: list[wire.Command] = []
+        """Everything that was submitted, in order."""
+        self.heard: dict[str, list[Heard]] = {}
+        """By call id."""
+        self._capacity, self._max_legs, self._latency_s = leg_capacity, max_legs, latency_s
+        self._scripts: dict[str, FarEnd] = {}
+        self._legs: dict[str, _Leg] = {}
+        self._reserved: dict[str, int] = {}
+        self._on_event: Callable[[wire.Event], None] | None = None
+
+    def far_end(self, user: str, script: FarEnd) -> None:
+        """Script the far end whose URI has this user part; others ring and answer at once."""
+        self._scripts[user] = script
+
+    # ------------------------------------------------------------------------------------------- the contract
+
+    @property
+    def leg_capacity(self) -> int:
+        """The most legs one group can have."""
+        return self._capacity
+
+    @property
+    def legs_in_use(self) -> int:
+        """Legs reserved or alive."""
+        groups = set(self._reserved) | {leg.dial.group_id for leg in self._legs.values()}
+        return sum(max(self._reserved.get(group, 0), self._living(group)) for group in groups)
+
+    @property
+    def sip_address(self) -> str:
+        """A made-up address."""
+        return "192.0.2.1:5060"
+
+    async def start(self, on_event: Callable[[wire.Event], None]) -> None:
+        """Be ready."""
+        self._on_event = on_event
+        self._loop = asyncio.get_running_loop()
+
+    def reserve(self, group_id: str, legs: int) -> None:
+        """Keep room for a group."""
+        if legs > self._capacity or self.legs_in_use + legs > self._max_legs:
+            raise CapacityError(legs, self.legs_in_use, self._max_legs)
+        self._reserved[group_id] = legs
+
+    def release(self, group_id: str) -> None:
+        """Give the room back."""
+        self._reserved.pop(group_id, None)
+
+    def submit(self, command: wire.Command) -> None:
+        """Carry out a command."""
+        self.commands.append(command)
+        match command:
+            case wire.Dial():
+                self._dial(command)
+            case wire.Hangup():
+                self._hang_up(command.call_id)
+            case wire.Play():
+                self._play(command)
+            case wire.StopPlay():
+                self._stop_play(command)
+            case wire.Bridge():
+                self._bridge(command.call_id, command.peer_id)
+            case wire.Unbridge():
+                self._unbridge(command.call_id, command.peer_id)
+
+    async def close(self, grace_s: float) -> None:
+        """End everything, at once."""
+        del grace_s
+        for call_id in tuple(self._legs):
+            self._end(call_id, 487, "Request Terminated", remote=False)
+
+    # ----------------------------------------------------------------------------------------- tools for tests
+
+    def lose_worker(self, group_id: str) -> None:
+        """What the death of the worker that holds this group looks like."""
+        for call_id in [call_id for call_id, leg in self._legs.items() if leg.dial.group_id == group_id]:
+            self._end(call_id, 0, "", remote=True, error="worker lost")
+
+    def press(self, call_id: str, digit: str) -> None:
+        """The far end presses a key."""
+        self._tell(wire.DtmfReceived(call_id, digit, 160))
+
+    def hang_up_remote(self, call_id: str) -> None:
+        """The far end sends BYE."""
+        self._end(call_id, 200, "OK", remote=True)
+
+    # ------------------------------------------------------------------------------------------------- private
+
+    def _living(self, group_id: str) -> int:
+        return sum(leg.dial.group_id == group_id for leg in self._legs.values())
+
+    def _dial(self, dial: wire.Dial) -> None:
+        if self._reserved.get(dial.group_id, 0) <= self._living(dial.group_id):
+            self._tell(wire.CallDisconnected(dial.call_id, 0, "", remote=True, error="no room reserved for this leg"))
+            return
+        found = _USER.match(dial.request_uri)
+        script = self._scripts.get((found and found.group(1)) or "", FarEnd())
+        leg = self._legs[dial.call_id] = _Leg(dial, script)
+        self.heard.setdefault(dial.call_id, [])
+        if script.is_silent:
+            self._later(leg, 32.0, lambda: self._end(dial.call_id, 408, "Request Timeout", remote=True))
+            return
+        if script.ring_after_s is not None:
+            ring = wire.CallProvisional(dial.call_id, script.ring_code, "Ringing" if script.ring_code == 180 else "Session Progress")
+            self._later(leg, script.ring_after_s, lambda: self._tell(ring))
+        if script.answer_after_s is None:
+            return
+        if script.reject_code:
+            refuse = script.reject_phrase or "Refused"
+            self._later(leg, script.answer_after_s, lambda: self._end(dial.call_id, script.reject_code, refuse, remote=True))
+        else:
+            self._later(leg, script.answer_after_s, lambda: self._answer(dial.call_id))
+
+    def _answer(self, call_id: str) -> None:
+        leg = self._legs[call_id]
+        leg.is_answered = True
+        self._tell(wire.MediaStarted(call_id, leg.script.codec))
+        self._tell(wire.CallConfirmed(call_id, 200, "OK"))
+        if leg.script.hang_up_after_s is not None:
+            self._later(leg, leg.script.hang_up_after_s, lambda: self.hang_up_remote(call_id))
+
+    def _hang_up(self, call_id: str) -> None:
+        leg = self._legs.get(call_id)
+        if leg is None or leg.is_ending:
+            return
+        leg.is_ending = True
+        for timer in leg.timers:
+            timer.cancel()
+        if leg.script.is_silent:
+            self._later(leg, 32.0, lambda: self._end(call_id, 408, "Request Timeout", remote=False))
+        elif leg.is_answered or leg.script.has_late_answer:
+            self._later(leg, 0.0, lambda: self._end(call_id, 200, "OK", remote=False))
+        else:
+            self._later(leg, 0.0, lambda: self._end(call_id, 487, "Request Terminated", remote=False))
+
+    def _end(self, call_id: str, code: int, phrase: str, *, remote: bool, error: str = "") -> None:
+        leg = self._legs.get(call_id)
+        if leg is None:
+            return
+        for timer in leg.timers:
+            timer.cancel()
+        self._end_playback(call_id)
+        for heard in self.heard[call_id]:
+            if heard.end_s is None and heard.peer_id:
+                self._unbridge(call_id, heard.peer_id)
+        del self._legs[call_id]
+        is_ours = leg.is_ending or not remote
+        self._tell(wire.CallDisconnected(call_id, code, phrase, remote=not is_ours, error=error))
+
+    def _play(self, play: wire.Play) -> None:
+        leg = self._legs.get(play.call_id)
+        if leg is None:
+            return
+        self._end_playback(play.call_id)
+        try:
+            with wave.open(play.path, "rb") as file:
+                duration_s = file.getnframes() / file.getframerate()
+        except (OSError, wave.Error, EOFError) as error:
+            self._tell(wire.PlaybackFinished(play.call_id, play.play_id, str(error) or "cannot be read"))
+            return
+        leg.play_id = play.play_id
+        self.heard[play.call_id].append(Heard(self._loop.time(), path=play.path))
+        if not play.loop:
+            leg.playback = self._loop.call_later(duration_s, self._playback_over, play)
+
+    def _playback_over(self, play: wire.Play) -> None:
+        self._end_playback(play.call_id)
+        self._tell(wire.PlaybackFinished(play.call_id, play.play_id))
+
+    def _stop_play(self, stop: wire.StopPlay) -> None:
+        leg = self._legs.get(stop.call_id)
+        if leg is not None and leg.play_id == stop.play_id:
+            self._end_playback(stop.call_id)
+
+    def _end_playback(self, call_id: str) -> None:
+        leg = self._legs[call_id]
+        leg.play_id = ""
+        if leg.playback is not None:
+            leg.playback.cancel()
+            leg.playback = None
+        for heard in self.heard[call_id]:
+            if heard.path and heard.end_s is None:
+                heard.end_s = self._loop.time()
+
+    def _bridge(self, call_id: str, peer_id: str) -> None:
+        if call_id in self._legs and peer_id in self._legs:
+            now = self._loop.time()
+            self.heard[call_id].append(Heard(now, peer_id=peer_id))
+            self.heard[peer_id].append(Heard(now, peer_id=call_id))
+
+    def _unbridge(self, call_id: str, peer_id: str) -> None:
+        for one, other in ((call_id, peer_id), (peer_id, call_id)):
+            for heard in self.heard.get(one, []):
+                if heard.peer_id == other and heard.end_s is None:
+                    heard.end_s = self._loop.time()
+
+    def _later(self, leg: _Leg, delay_s: float, action: Callable[[], None]) -> None:
+        leg.timers.append(self._loop.call_later(delay_s + 2 * self._latency_s, action))
+
+    def _tell(self, event: wire.Event) -> None:
+        assert self._on_event is not None, "start was not awaited"
+        self._loop.call_soon(self._on_event, event)
