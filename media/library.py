@@ -1,0 +1,194 @@
+"""The one door to the package: text, file or URL in, ready WAV out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soxr
+
+from . import tones
+from .cache import Cache, PreparedAudio, cache_key
+from .cancel import Cancellation
+from .decode import decode
+from .errors import Cancelled, EmptyText, NotAudio, UnknownGender
+from .espeak import EspeakSynthesizer
+from .fetch import fetch
+from .language import match_language
+from .limits import Limits
+from .local_file import hash_file, open_file
+from .synthesizer import GENDERS, Speech, Synthesizer
+from .text import check_text
+from .url import is_url, parse_url, shown
+from .wav import Samples
+
+_SILENT_PEAK = 32
+"""-60 dBFS: a text of which no more than this was made has not been spoken."""
+
+
+class AudioLibrary:
+    """Prepares audio in ``cache_dir`` at ``rate_hz``. Every method blocks and may be called from any thread.
+
+    ``media_root`` bounds local files and resolves relative paths; None is the working directory at this moment.
+    ``allow_private_urls`` false keeps URLs, and what they redirect to, away from this machine and its networks.
+    ``synthesizer`` is an espeak-ng of its own by default; whichever it is, :meth:`close` closes it.
+    ``cache_max_bytes`` gives way to entries used in the last five minutes.
+
+    Bad input raises :class:`media.MediaError` only; OSError is left for a cache directory that cannot be written. One thing
+    cannot be cut short: the system's look-up of a host name, which :meth:`close` then waits for.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        media_root: Path | None = None,
+        *,
+        rate_hz: int = 8000,
+        allow_private_urls: bool = True,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        synthesizer: Synthesizer | None = None,
+        cache_max_bytes: int = 1 << 30,
+    ) -> None:
+        self._cache = Cache(cache_dir, rate_hz, max_bytes=cache_max_bytes)
+        self._root = (media_root or Path.cwd()).resolve()
+        self._rate_hz = rate_hz
+        self._allow_private = allow_private_urls
+        self._limits = limits
+        self._synthesizer: Synthesizer = synthesizer or EspeakSynthesizer()
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        self._at_work = 0
+
+    def check_speech(self, text: str, language: str = "en-US", gender: str = "female") -> None:
+        """Refuse what :meth:`speech` would refuse. Fast; the first call may start the synthesizer to learn its languages (0.2 s).
+
+        Raises:
+            SpeechError: EmptyText, TextTooLong, UnspeakableText, UnknownLanguage, UnknownGender, SynthesisFailed.
+            Cancelled: the library is closed.
+        """
+        with self._work(None):
+            self._checked_language(text, language, gender)
+
+    def check_stream(self, url: str) -> None:
+        """Refuse what is known to fail without reading: scheme, private address in the URL, path outside the root, missing file.
+
+        Raises:
+            StreamError: UrlRefused, PathRefused, FileMissing, NotAudio (an empty file), TooLarge.
+            Cancelled: the library is closed.
+        """
+        with self._work(None):
+            if is_url(url):
+                parse_url(url, allow_private=self._allow_private)
+            else:
+                open_file(url, self._root, self._limits).close()
+
+    def speech(self, text: str, language: str = "en-US", gender: str = "female", cancel: threading.Event | None = None) -> PreparedAudio:
+        """Return ``text`` spoken. Milliseconds when cached, about 30 ms a sentence when not.
+
+        Raises:
+            SpeechError: as :meth:`check_speech`; EmptyText also when the engine makes nothing but silence of the text.
+            Cancelled: ``cancel`` was set, or the library closed.
+        """
+        with self._work(cancel) as cancellation:
+            tag = self._checked_language(text, language, gender)
+            engine = self._synthesizer
+            key = cache_key(
+                kind="speech", text=text, language=tag, gender=gender, engine=engine.name, version=engine.version, rate_hz=self._rate_hz
+            )
+            if (ready := self._cache.get(key)) is not None:
+                return ready
+            with self._cache.exclusive(key, cancellation):
+                if (ready := self._cache.get(key)) is not None:
+                    return ready
+                samples = self._at_our_rate(engine.render(text, tag, gender, cancellation))
+                if not len(samples) or int(np.abs(samples.astype(np.int32)).max()) <= _SILENT_PEAK:
+                    raise EmptyText(text)
+                return self._cache.put(key, [samples])
+
+    def stream(self, url: str, cancel: threading.Event | None = None) -> PreparedAudio:
+        """Return the audio of an http(s) URL or of a file under the media root. The source is read on every call, decoded once.
+
+        Raises:
+            StreamError: any of them; the message names the source.
+            Cancelled: ``cancel`` was set, or the library closed.
+        """
+        with self._work(cancel) as cancellation:
+            name = shown(url)
+            if is_url(url):
+                download = fetch(url, self._cache.directory, self._limits, cancellation, allow_private=self._allow_private)
+                with download.file as file:
+                    return self._decoded(file, download.sha256, name, cancellation)
+            with open_file(url, self._root, self._limits) as file:
+                return self._decoded(file, hash_file(file, cancellation), name, cancellation)
+
+    def ringback(self) -> PreparedAudio:
+        """Return six seconds of North American ringback, to be played in a loop (:func:`media.tones.ringback`).
+
+        Raises:
+            Cancelled: the library is closed.
+        """
+        with self._work(None) as cancellation:
+            key = cache_key(
+                kind="ringback",
+                hz=tones.RINGBACK_HZ,
+                seconds=(tones.RINGBACK_ON_S, tones.RINGBACK_OFF_S),
+                dbm0=tones.RINGBACK_DBM0,
+                rate_hz=self._rate_hz,
+            )
+            with self._cache.exclusive(key, cancellation):
+                return self._cache.get(key) or self._cache.put(key, [tones.ringback(self._rate_hz)])
+
+    def close(self) -> None:
+        """Cancel what is at work, stop the synthesizer and wait until neither process nor temporary file of ours is left. Idempotent."""
+        self._closing.set()
+        self._synthesizer.close()
+        with self._changed:
+            while self._at_work:
+                self._changed.wait()
+
+    @contextmanager
+    def _work(self, cancel: threading.Event | None) -> Iterator[Cancellation]:
+        with self._changed:
+            if self._closing.is_set():
+                raise Cancelled
+            self._at_work += 1
+        cancellation = Cancellation(cancel, self._closing)
+        try:
+            cancellation.check()
+            yield cancellation
+        finally:
+            with self._changed:
+                self._at_work -= 1
+                self._changed.notify_all()
+
+    def _checked_language(self, text: str, language: str, gender: str) -> str:
+        check_text(text, self._limits.text_max_chars)
+        if gender not in GENDERS:
+            raise UnknownGender(gender, GENDERS)
+        return match_language(language, self._synthesizer.languages())
+
+    def _at_our_rate(self, speech: Speech) -> Samples:
+        if speech.rate_hz == self._rate_hz or not len(speech.samples):
+            return speech.samples
+        wave = speech.samples.astype(np.float32) / (tones.FULL_SCALE + 1)
+        return tones.to_int16(soxr.resample(wave, speech.rate_hz, self._rate_hz, quality="HQ"))
+
+    def _decoded(self, file: BinaryIO, sha256: str, name: str, cancellation: Cancellation) -> PreparedAudio:
+        key = cache_key(kind="stream", sha256=sha256, rate_hz=self._rate_hz)
+        with self._cache.exclusive(key, cancellation):
+            if (ready := self._cache.get(key)) is not None:
+                return ready
+            return self._cache.put(key, self._unchanged(file, name, cancellation))
+
+    def _unchanged(self, file: BinaryIO, name: str, cancellation: Cancellation) -> Iterator[Samples]:
+        """Decode; refuse at the end when the file was written to since it was opened and hashed."""
+        before = os.fstat(file.fileno())
+        yield from decode(file, name, self._rate_hz, self._limits, cancellation)
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise NotAudio(name, "the file was changed while it was read")

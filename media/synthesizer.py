@@ -1,0 +1,51 @@
+"""What any text-to-speech engine must offer to be plugged into :class:`media.AudioLibrary`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from .cancel import Cancellation
+from .wav import Samples
+
+GENDERS = ("female", "male", "neutral")
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What an engine made of a text: mono 16-bit samples at the engine's own rate."""
+
+    samples: Samples
+    rate_hz: int
+
+
+class Synthesizer(Protocol):
+    """Text to speech. Every method may be called from several threads at once, and may block."""
+
+    @property
+    def name(self) -> str:
+        """Name of the engine; part of the cache key."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Anything that changes when the same text may sound different; part of the cache key."""
+        ...
+
+    def languages(self) -> Mapping[str, str]:
+        """Return the languages spoken: lower-case BCP 47 tag -> name in English. Fast after the first call."""
+        ...
+
+    def render(self, text: str, language: str, gender: str, cancellation: Cancellation) -> Speech:
+        """Speak ``text``, which has been checked, in a language of :meth:`languages` with a gender of ``GENDERS``.
+
+        Raises:
+            SpeechError: in most cases SynthesisFailed.
+            Cancelled: ``cancellation`` was set on the way.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop what runs; later calls fail. May be called twice."""
+        ...
