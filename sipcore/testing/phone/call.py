@@ -1,0 +1,243 @@
+"""One call as the phone saw it: a record to assert on, safe to read from any thread."""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from . import listening
+from .assertions import HeardAssertions
+from .audio import write_samples
+from .listening import Listener
+from .rtp import ReceivedPacket
+from .sip_message import Headers
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class CallState(enum.Enum):
+    """Where a call is. `CANCELLED` is the end of one that the caller gave up before the answer."""
+
+    INCOMING = "incoming"
+    RINGING = "ringing"
+    EARLY = "early"
+    ANSWERED = "answered"
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+
+
+class TracedMessage(NamedTuple):
+    """A SIP message on the wire; `at_s` is monotonic, `direction` is `in` or `out`."""
+
+    at_s: float
+    direction: str
+    text: str
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """What the loop's thread writes about a call."""
+
+    call_id: str
+    from_uri: str
+    to_uri: str
+    headers: Headers
+    arrived_at: float
+    listener: Listener = field(default_factory=Listener)
+    messages: list[TracedMessage] = field(default_factory=list)
+    state: CallState = CallState.INCOMING
+    sip_code: int = 0
+    ended_by: str = ""
+    answered_at: float | None = None
+    acknowledged_at: float | None = None
+    ended_at: float | None = None
+    is_settled: bool = False
+    """Over, and nothing of it is due on the wire: its last ACK or the answer to its BYE came, or was given up."""
+
+
+class CallControl(Protocol):
+    """What can be done to a live call; under the loop's lock."""
+
+    def hang_up(self, reason: str | None) -> None:
+        """BYE, or a refusal before the answer."""
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys."""
+
+
+class PhoneCall(HeardAssertions):
+    """A call that reached the phone. Times are monotonic seconds."""
+
+    def __init__(self, record: CallRecord, changed: threading.Condition, control: CallControl) -> None:
+        self._record, self._changed, self._control = record, changed, control
+        self.call_id, self.from_uri, self.to_uri = record.call_id, record.from_uri, record.to_uri
+
+    @property
+    def headers(self) -> Headers:
+        """The INVITE's header fields; of the last one, when it was sent again with credentials."""
+        return self._record.headers
+
+    @property
+    def state(self) -> CallState:
+        """Where the call is now."""
+        return self._record.state
+
+    @property
+    def sip_code(self) -> int:
+        """The final answer we gave: 200, a refusal, 487 after CANCEL, 401 or 407 after a challenge; 0 before."""
+        return self._record.sip_code
+
+    @property
+    def ended_by(self) -> str:
+        """`local` (the phone), `remote`, or empty before the end."""
+        return self._record.ended_by
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the call is over and its last message has been exchanged or given up."""
+        return self._record.is_settled
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the 200 was first sent."""
+        return self._record.answered_at
+
+    @property
+    def ended_at(self) -> float | None:
+        """When BYE was sent or came, or the refusal was sent."""
+        return self._record.ended_at
+
+    @property
+    def messages(self) -> list[TracedMessage]:
+        """Every SIP message of the call in both directions, repeated ones included."""
+        with self._changed:
+            return list(self._record.messages)
+
+    def methods_received(self) -> list[str]:
+        """Return the methods of the requests that came, in order: `["INVITE", "ACK", "BYE"]`."""
+        first_words = [message.text.split(" ", 1)[0] for message in self.messages if message.direction == "in"]
+        return [word for word in first_words if word != "SIP/2.0"]
+
+    def codes_sent(self) -> list[int]:
+        """Return the codes of the responses that went out, in order: `[180, 200, 200]`."""
+        texts = [message.text for message in self.messages if message.direction == "out"]
+        return [int(text.split(" ", 2)[1]) for text in texts if text.startswith("SIP/2.0 ")]
+
+    def wait_answered(self, timeout_s: float) -> None:
+        """Return when the caller has acknowledged the answer (ACK).
+
+        Raises:
+            TimeoutError: not within `timeout_s`.
+            AssertionError: the call ended without it.
+        """
+        record = self._record
+        self._wait(lambda: record.acknowledged_at is not None or record.is_settled, timeout_s, "an ACK for the answer")
+        if record.acknowledged_at is None:
+            raise AssertionError(f"{self} ended without an acknowledged answer: {self.flow()}")
+
+    def wait_ended(self, timeout_s: float) -> None:
+        """Return when the call is over and its last message has been exchanged.
+
+        Raises:
+            TimeoutError: not within `timeout_s`.
+        """
+        self._wait(lambda: self._record.is_settled, timeout_s, "the end")
+
+    def wait_digits(self, count: int, timeout_s: float) -> str:
+        """Return the digits as soon as there are `count` of them.
+
+        Raises:
+            TimeoutError: not within `timeout_s`.
+        """
+        self._wait(lambda: len(self.digits) >= count, timeout_s, f"{count} digits")
+        return self.digits
+
+    def wait_packets(self, count: int, timeout_s: float) -> None:
+        """Return when `count` RTP packets have come, 50 a second.
+
+        Raises:
+            TimeoutError: not within `timeout_s`.
+        """
+        self._wait(lambda: len(self._record.listener.packets) >= count, timeout_s, f"{count} RTP packets")
+
+    def _wait(self, is_there: Callable[[], bool], timeout_s: float, what: str) -> None:
+        with self._changed:
+            if not self._changed.wait_for(is_there, timeout_s):
+                raise TimeoutError(f"{self} waited {timeout_s:g} s for {what}: {self.flow()}")
+
+    def flow(self) -> str:
+        """Return the call's messages as one line: `< INVITE > 180 > 200 < ACK`."""
+        steps = []
+        for _, direction, text in self.messages:
+            words = text.split(" ", 2)
+            steps.append(("< " if direction == "in" else "> ") + (words[1] if words[0] == "SIP/2.0" else words[0]))
+        return " ".join(steps)
+
+    def hang_up(self, reason: str | None = None) -> None:
+        """End this call: BYE once the answer is acknowledged, 603 before it, nothing when it is over.
+
+        `reason` is the value of a Reason header (RFC 3326).
+        """
+        with self._changed:
+            self._control.hang_up(reason)
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys on this call, 180 ms each (RFC 4733).
+
+        Raises:
+            RuntimeError: the call is over, or the other side did not offer telephone-event.
+        """
+        with self._changed:
+            self._control.send_digits(digits)
+
+    @property
+    def packets(self) -> tuple[ReceivedPacket, ...]:
+        """Every RTP packet, in order of arrival."""
+        with self._changed:
+            return tuple(self._record.listener.packets)
+
+    @property
+    def digits(self) -> str:
+        """The keys pressed by the other side (RFC 4733), one for each press."""
+        return self._record.listener.digits
+
+    @property
+    def lost_packets(self) -> int:
+        """How many RTP sequence numbers are missing."""
+        return listening.lost_packets(self.packets)
+
+    @property
+    def max_gap_ms(self) -> float:
+        """The longest time between two RTP packets."""
+        return listening.max_gap_ms(self.packets)
+
+    @property
+    def first_rtp_at(self) -> float | None:
+        """When the first RTP packet came."""
+        return next((packet.arrival_s for packet in self.packets), None)
+
+    @property
+    def first_audible_at(self) -> float | None:
+        """When the first packet above -50 dBFS came."""
+        with self._changed:
+            audio = self._record.listener.audio()
+        return listening.first_audible_s(audio)
+
+    def heard(self) -> NDArray[np.int16]:
+        """Return what was heard, 8 kHz from the first packet on, placed by RTP timestamp, zeros for what was lost."""
+        with self._changed:
+            audio = self._record.listener.audio()
+        return listening.laid_out(audio)
+
+    def write_wav(self, path: str | Path) -> None:
+        """Write `heard()` as a 16-bit mono 8 kHz WAV."""
+        write_samples(path, self.heard())
+
+    def __repr__(self) -> str:
+        return f"<PhoneCall {self.call_id} {self.state.value} {self.sip_code or ''}>"

@@ -1,0 +1,196 @@
+"""The RTP side of one call: its two ports, the paced sender, the listener (RFC 3550, RFC 3551)."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import random
+import socket
+import struct
+import sys
+import time
+from collections import deque
+
+from sipcore.testing import g711
+
+from .audio import FRAME_MS, FRAME_SAMPLES, SILENCE, Source
+from .listening import Listener
+from .loop import Loop, Timer
+from .rtp import DIGITS, event_frames, format_packet
+from .sdp import MediaPlan
+
+_ENCODERS = {"PCMU": g711.encode_mu_law, "PCMA": g711.encode_a_law}
+_FRAME_S = FRAME_MS / 1000
+_MOST_FRAMES_AT_ONCE = 10  # after a longer stall of this machine the schedule slips instead of bursting
+_SO_TIMESTAMPNS = 35  # Linux asm-generic/socket.h; Python has no name for it before 3.14
+_TIMESPEC = struct.Struct("@ll")
+_DATAGRAMS_AT_ONCE = 32
+
+
+class MediaSession:
+    """Sends one packet every 20 ms and hands what arrives to `listener`. Only on the loop's thread, or under its lock."""
+
+    def __init__(self, loop: Loop, host: str, listener: Listener) -> None:
+        self._loop, self._host, self._listener = loop, host, listener
+        self._rtp, self._rtcp = _bind_pair(host)
+        self.port: int = self._rtp.getsockname()[1]
+        self._plan: MediaPlan | None = None
+        self._source: Source = SILENCE
+        self._position = 0
+        self._events: deque[bytes | None] = deque()
+        self._event_start: int | None = None  # every packet of a press has the timestamp of its start
+        self._stream = _OutgoingStream()
+        self._next_s = 0.0
+        self._timer: Timer | None = None
+        loop.watch(self._rtp, self._receive)
+        loop.watch(self._rtcp, self._discard)
+
+    def apply(self, plan: MediaPlan) -> None:
+        """Use what was agreed from now on; sending stops and goes on with its direction."""
+        self._plan = plan
+        self._listener.codecs[plan.payload_type] = plan.codec
+        if plan.event_payload_type is not None:
+            self._listener.event_payload_types.add(plan.event_payload_type)
+
+    def play(self, source: Source) -> None:
+        """Send `source` from its beginning; the first call starts the stream."""
+        self._source, self._position = source, 0
+        if self._timer is None:
+            self._next_s = time.monotonic()
+            self._tick()
+
+    def send_digits(self, digits: str) -> None:
+        """Queue presses of 100 ms with 80 ms between them, after those queued before.
+
+        Raises:
+            ValueError: not a digit of a phone.
+            RuntimeError: the other side did not offer telephone-event.
+        """
+        if not set(digits.upper()) <= set(DIGITS):
+            raise ValueError(f"{digits!r} has more than {DIGITS}")
+        if self._plan is not None and self._plan.event_payload_type is None:
+            raise RuntimeError("the other side did not offer telephone-event")
+        for digit in digits.upper():
+            self._events.extend(event_frames(digit))
+
+    def stop_sending(self) -> None:
+        """Send nothing any more; still listens."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def close(self) -> None:
+        """Stop sending and close both ports, after taking what has arrived already. Only on the loop's thread or before it starts."""
+        self.stop_sending()
+        self._receive()
+        for sock in (self._rtp, self._rtcp):
+            self._loop.unwatch(sock)
+            sock.close()
+
+    def _tick(self) -> None:
+        for _ in range(_MOST_FRAMES_AT_ONCE):
+            self._send_frame()
+            self._next_s += _FRAME_S
+            if self._next_s > time.monotonic():
+                break
+        else:
+            self._next_s = time.monotonic() + _FRAME_S
+        self._timer = self._loop.call_at(self._next_s, self._tick)
+
+    def _send_frame(self) -> None:
+        plan, stream = self._plan, self._stream
+        if plan is None or not plan.direction.sends or not may_send(self._host, plan.remote[0]):
+            stream.timestamp += FRAME_SAMPLES
+            stream.is_talkspurt_start = True
+            return
+        event = self._events.popleft() if self._events else None
+        if event is None or plan.event_payload_type is None:
+            payload = _ENCODERS[plan.codec](self._source.frame(self._position))
+            packet = stream.packet(plan.payload_type, stream.timestamp, payload, marker=stream.is_talkspurt_start)
+            stream.is_talkspurt_start = False
+            self._event_start = None
+        else:
+            packet = self._event_packet(plan.event_payload_type, event)
+        self._position += FRAME_SAMPLES
+        stream.timestamp += FRAME_SAMPLES
+        with contextlib.suppress(OSError):  # nobody listens there (any more): as on a real network, the sender does not care
+            self._rtp.sendto(packet, plan.remote)
+
+    def _event_packet(self, payload_type: int, event: bytes) -> bytes:
+        is_first = self._event_start is None
+        if self._event_start is None:
+            self._event_start = self._stream.timestamp
+        return self._stream.packet(payload_type, self._event_start, event, marker=is_first)
+
+    def _receive(self) -> None:
+        for _ in range(_DATAGRAMS_AT_ONCE):
+            try:
+                datagram, ancillary, _, _ = self._rtp.recvmsg(2048, 64)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # a port of the other side that was closed, reported by ICMP
+            self._listener.receive(datagram, _arrival_s(ancillary))
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._rtcp.recv(2048)
+
+
+class _OutgoingStream:
+    """Numbers the packets; random starts as of RFC 3550 §5.1."""
+
+    def __init__(self) -> None:
+        self._ssrc = random.getrandbits(32)
+        self._sequence = random.getrandbits(15)
+        self.timestamp = random.getrandbits(31)
+        self.is_talkspurt_start = True
+
+    def packet(self, payload_type: int, timestamp: int, payload: bytes, *, marker: bool) -> bytes:
+        self._sequence += 1
+        return format_packet(payload_type, self._sequence, timestamp, self._ssrc, payload, marker=marker)
+
+
+def may_send(own_host: str, address: str) -> bool:
+    """Tell whether `address` may get packets: a phone on loopback never sends beyond it."""
+    try:
+        return ipaddress.ip_address(address).is_loopback or not ipaddress.ip_address(own_host).is_loopback
+    except ValueError:
+        return False
+
+
+def bind_udp(host: str, port: int) -> socket.socket:
+    """Return a non-blocking UDP socket."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    sock.settimeout(0)
+    return sock
+
+
+def _bind_pair(host: str) -> tuple[socket.socket, socket.socket]:
+    """Bind an even port for RTP and the next one for RTCP (RFC 3550 §11)."""
+    for _ in range(200):
+        rtp = bind_udp(host, 0)
+        port = rtp.getsockname()[1]
+        if port % 2 == 0:
+            with contextlib.suppress(OSError):
+                rtcp = bind_udp(host, port + 1)
+                if sys.platform == "linux":
+                    rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                return rtp, rtcp
+        rtp.close()
+    raise OSError(f"no pair of free UDP ports on {host}")
+
+
+def _arrival_s(ancillary: list[tuple[int, int, bytes]]) -> float:
+    """Return the monotonic arrival: the kernel's wall clock time stamp moved over, or now."""
+    now_s = time.monotonic()
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            waited_s = (time.time_ns() - seconds * 10**9 - nanoseconds) / 1e9
+            return now_s - waited_s if 0 <= waited_s < 10 else now_s
+    return now_s
