@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.PHONY: install demo test check format bench soak clean
+
+BIN := .venv/bin
+
+.venv/.demo: pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh
+	@touch $@
+
+.venv/.dev: pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh dev
+	@touch $@ .venv/.demo
+
+install: .venv/.dev  ## the package with every extra, in .venv
+
+demo: .venv/.demo  ## place the tutorial's calls over loopback; look into build/demo afterwards
+	$(BIN)/sipcore demo --output build/demo
+
+check: .venv/.dev  ## format, lint, types, import rules, fast tests: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2 -m "not sip and not sipp and not slow"
+
+test: .venv/.dev  ## every test, real SIP and RTP over loopback included
+	@tools/install-sipp.sh
+	$(BIN)/pytest
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev  ## speed and memory; see benchmarks/README.md
+	$(BIN)/python benchmarks/report.py --run
+
+clean:
+	rm -rf build .venv .mypy_cache .ruff_cache .hypothesis

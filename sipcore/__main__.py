@@ -1,0 +1,7 @@
+"""`python -m sipcore`."""
+
+import sys
+
+from sipcore.cli import main
+
+sys.exit(main())
