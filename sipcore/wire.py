@@ -109,6 +109,13 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotsLingering:
+    """Worker to pool, when it changes: how many legs are over, but still hold their place in PJSIP (see `sipcore.pjsip.slots`)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Pool to worker: BYE or CANCEL for every leg, then end, at the latest after `grace_s`."""
 
@@ -125,6 +132,7 @@ Message = (
     | WorkerReady
     | WorkerFailed
     | Heartbeat
+    | SlotsLingering
     | Shutdown
 )
 
@@ -145,7 +153,10 @@ def encode(message: Message) -> bytes:
     name = _NAMES.get(type(message))
     if name is None:
         raise WireError(f"{type(message).__name__} is not a message")
-    body = _ENCODER.encode(message)
+    try:
+        body = _ENCODER.encode(message)
+    except OverflowError as error:
+        raise WireError(str(error)) from error
     size_bytes = len(name) + len(body)
     if size_bytes > MAX_FRAME_BYTES:
         raise WireError(f"a {type(message).__name__} of {size_bytes} bytes is too large")

@@ -1,0 +1,36 @@
+"""The few things read from the text of a SIP message, since pjsua2 gives no structured headers."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: ([^\r\n]{0,200}))?", re.IGNORECASE)
+_REASON_HEADER: Final = re.compile(r"^reason[ \t]*:([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_Q850_CAUSE: Final = re.compile(r"(?:^|,)\s*q\.850\b(?:[^,\"]|\"[^\"]*\")*?;\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
+_MAX_CAUSE: Final = 127  # Q.850: 7 bits
+
+
+def status_of(message: str) -> tuple[int, str] | None:
+    """Status code and phrase of a response (RFC 3261 §7.2); `None` for anything else."""
+    match = _STATUS_LINE.match(message)
+    return (int(match[1]), (match[2] or "").strip()) if match else None
+
+
+def q850_cause_of(message: str) -> int | None:
+    """The Q.850 cause of the Reason headers (RFC 3326 §2), 0 to 127; `None` when there is none."""
+    head = message.replace("\r\n", "\n").partition("\n\n")[0]
+    for header in _REASON_HEADER.finditer(head):
+        match = _Q850_CAUSE.search(header[1])
+        if match and int(match[1]) <= _MAX_CAUSE:
+            return int(match[1])
+    return None
+
+
+def uri_parameter(uri: str, name: str) -> str:
+    """Value of a parameter of a SIP URI, lower case; empty when it is not there."""
+    for parameter in uri.partition(">")[0].split(";")[1:]:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().lower()
+    return ""

@@ -1,0 +1,220 @@
+"""Which worker a leg lives in. Pure bookkeeping: no clock, no process; every time is an argument (monotonic seconds).
+
+Legs of one group can hear each other, so they share a worker. A group holds the places it has reserved until it is released; after that
+each leg of it that is still alive holds its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from sipcore.errors import CapacityError
+
+RTP_BLOCK_PORTS: Final = 64
+"""RTP and RTCP ports of one worker: 30 pairs, far more than its legs, since PJSIP frees a pair half a second late."""
+
+_SPARE_PAIRS: Final = 1  # PJSIP may bind one pair beyond the range it is told
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the pool. `capacity` is the legs of one worker; `rtp_ports` is inclusive."""
+
+    capacity: int
+    max_legs: int
+    min_workers: int
+    idle_s: float
+    rtp_ports: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorker:
+    """A worker to be started. `index` is its place among the ports, the lowest one free."""
+
+    worker_id: int
+    index: int
+    rtp_port_first: int
+    rtp_port_last: int
+
+
+@dataclass(slots=True)
+class _Group:
+    worker_id: int
+    places: int
+    live: set[str] = field(default_factory=set)
+    is_released: bool = False
+
+    @property
+    def legs(self) -> int:
+        return len(self.live) if self.is_released else max(self.places, len(self.live))
+
+
+@dataclass(slots=True)
+class _Worker:
+    groups: set[str] = field(default_factory=set)
+    idle_since: float = 0.0
+    lingering: int = 0
+
+
+class Placement:
+    """Groups, their legs and the workers that hold them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._groups: dict[str, _Group] = {}
+        self._group_of: dict[str, str] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._indexes: dict[int, int] = {}
+        self._lost_indexes: dict[int, None] = {}  # in the order of loss
+        self._next_id = 0
+        self._block_ports = _block_ports(limits)
+        first = limits.rtp_ports[0] + limits.rtp_ports[0] % 2  # RTP ports are even (RFC 3550 §11)
+        self._first_port = first
+        self.max_workers = max(0, limits.rtp_ports[1] + 1 - first) // self._block_ports
+
+    @property
+    def legs_in_use(self) -> int:
+        """Places reserved, and legs alive beyond their release."""
+        return sum(group.legs for group in self._groups.values())
+
+    def legs_of(self, worker_id: int) -> int:
+        """Legs that are alive in a worker."""
+        worker = self._workers.get(worker_id)
+        return sum(len(self._groups[group_id].live) for group_id in worker.groups) if worker else 0
+
+    # -------------------------------------------------------------------------------------------------- groups
+
+    def reserve(self, group_id: str, legs: int, now: float) -> NewWorker | None:
+        """Keep room for a group in the fullest worker that has it.
+
+        Returns:
+            The worker to be started for it, `None` when a running one has room.
+
+        Raises:
+            CapacityError: too many legs for one worker, for the pool, or no ports for another worker; nothing is kept.
+            ValueError: the group has a reservation already, or asks for no leg.
+        """
+        if legs < 1 or group_id in self._groups:
+            raise ValueError(f"group {group_id}: {legs} legs" if legs < 1 else f"group {group_id} is reserved already")
+        if legs > self._limits.capacity:
+            raise CapacityError(legs, 0, self._limits.capacity, "legs in one worker")
+        if self.legs_in_use + legs > self._limits.max_legs:
+            raise CapacityError(legs, self.legs_in_use, self._limits.max_legs)
+        worker_id = self._fullest_with_room(legs)
+        new = None
+        if worker_id is None:
+            new = self._new_worker(now)
+            worker_id = new.worker_id
+        self._groups[group_id] = _Group(worker_id, legs)
+        self._workers[worker_id].groups.add(group_id)
+        return new
+
+    def dial(self, group_id: str, call_id: str) -> int | None:
+        """Take one place of the group for a leg. Returns its worker; `None` when the group has no place left, or its worker is lost."""
+        group = self._groups.get(group_id)
+        if group is None or group.is_released or len(group.live) >= group.places or call_id in self._group_of:
+            return None
+        group.live.add(call_id)
+        self._group_of[call_id] = group_id
+        return group.worker_id
+
+    def finish(self, call_id: str, now: float) -> None:
+        """A leg is over; its place goes back to its group, or is free when that was released."""
+        group_id = self._group_of.pop(call_id, None)
+        if group_id is not None:
+            self._groups[group_id].live.discard(call_id)
+            self._drop_if_empty(group_id, now)
+
+    def release(self, group_id: str, now: float) -> None:
+        """Free the group's unused places; nothing happens when it is unknown or released."""
+        group = self._groups.get(group_id)
+        if group is not None:
+            group.is_released = True
+            self._drop_if_empty(group_id, now)
+
+    # -------------------------------------------------------------------------------------------------- workers
+
+    def missing(self, now: float, least: int = 0) -> list[NewWorker]:
+        """Workers to be started so that there are `min_workers`, and at least `least`, as far as the ports reach."""
+        free = self.max_workers - len(self._indexes)
+        count = min(max(self._limits.min_workers, least) - len(self._workers), free)
+        return [self._new_worker(now) for _ in range(count)]
+
+    def retire(self, now: float) -> list[int]:
+        """Workers that have been empty for too long, `min_workers` spared: no leg goes there any more. Follow with `free`."""
+        idle = [
+            w
+            for w, worker in self._workers.items()
+            if not worker.groups and not worker.lingering and now - worker.idle_since >= self._limits.idle_s
+        ]
+        spare = max(0, len(self._workers) - self._limits.min_workers)
+        retired = sorted(idle, reverse=True)[:spare]
+        for worker_id in retired:
+            del self._workers[worker_id]
+        return retired
+
+    def lose(self, worker_id: int) -> list[str]:
+        """A worker died: its groups are over. Returns its live legs. Its ports stay taken until `free`."""
+        worker = self._workers.pop(worker_id, None)
+        lost: list[str] = []
+        for group_id in worker.groups if worker else ():
+            lost += self._groups.pop(group_id).live
+        if lost:
+            index = self._indexes[worker_id]
+            self._lost_indexes.pop(index, None)
+            self._lost_indexes[index] = None
+        for call_id in lost:
+            del self._group_of[call_id]
+        return lost
+
+    def linger(self, worker_id: int, count: int) -> None:
+        """So many places of a worker are still taken by legs that are over: no new group goes there meanwhile."""
+        if worker := self._workers.get(worker_id):
+            worker.lingering = count
+
+    def free(self, worker_id: int) -> None:
+        """The process is gone: another may have its ports."""
+        self._indexes.pop(worker_id, None)
+
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _load(self, worker: _Worker) -> int:
+        return sum(self._groups[group_id].legs for group_id in worker.groups) + worker.lingering
+
+    def _fullest_with_room(self, legs: int) -> int | None:
+        room = self._limits.capacity - legs
+        fitting = [(self._load(worker), -worker_id) for worker_id, worker in self._workers.items() if self._load(worker) <= room]
+        return -max(fitting)[1] if fitting else None
+
+    def _new_worker(self, now: float) -> NewWorker:
+        taken = set(self._indexes.values())
+        # The far ends of a lost worker's calls were not told and go on sending: PJSIP would take their RTP for that of the next call on
+        # these ports, and send them its audio. So the ports of the lost come last, the longest lost first.
+        lost = {index: number for number, index in enumerate(self._lost_indexes, 1)}
+        index = min((i for i in range(self.max_workers) if i not in taken), key=lambda i: lost.get(i, 0), default=None)
+        if index is None:
+            raise CapacityError(1, len(taken), self.max_workers, "workers (RTP ports)")
+        worker_id, self._next_id = self._next_id, self._next_id + 1
+        self._workers[worker_id] = _Worker(idle_since=now)
+        self._indexes[worker_id] = index
+        first = self._first_port + index * self._block_ports
+        return NewWorker(worker_id, index, first, first + self._block_ports - 1)
+
+    def _drop_if_empty(self, group_id: str, now: float) -> None:
+        group = self._groups[group_id]
+        if not group.is_released or group.live:
+            return
+        del self._groups[group_id]
+        worker = self._workers[group.worker_id]
+        worker.groups.discard(group_id)
+        if not worker.groups:
+            worker.idle_since = now
+
+
+def _block_ports(limits: Limits) -> int:
+    """Ports of one worker: fewer than the usual when the range could not serve `max_legs` in the worst mix of groups."""
+    smallest = 2 * (2 * limits.capacity + _SPARE_PAIRS)  # each leg's pair, and as many again that PJSIP frees late
+    most_workers = max(limits.min_workers, limits.max_legs // (limits.capacity // 2 + 1) + 1)  # groups just over half a worker
+    fair = (limits.rtp_ports[1] + 1 - limits.rtp_ports[0]) // most_workers
+    return max(smallest, min(RTP_BLOCK_PORTS, fair - fair % 2))

@@ -1,0 +1,169 @@
+"""A far end in a few lines: answers INVITEs as the user part of the URI asks, and keeps what it was sent. No PJSIP in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import struct
+from dataclasses import dataclass, field
+
+Address = tuple[str, int]
+
+
+def headers(message: str, name: str) -> list[str]:
+    return [line.strip() for line in re.findall(rf"(?im)^{name}:.*$", message)]
+
+
+class RtpPort(asyncio.DatagramProtocol):
+    """Counts the RTP packets that arrive and remembers when."""
+
+    def __init__(self) -> None:
+        self.arrived_at: list[float] = []
+        self.payloads: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.port: int = transport.get_extra_info("sockname")[1]
+
+    def press(self, event: int) -> None:
+        """One key, RFC 4733: three packets while it is down, three at its end."""
+        for sequence, (duration, end) in enumerate([(160, 0), (320, 0), (480, 0), (640, 128), (640, 128), (640, 128)]):
+            head = struct.pack("!BBHII", 0x80, 120 | (0x80 if sequence == 0 else 0), 1000 + sequence, 160, 7)
+            self.transport.sendto(head + struct.pack("!BBH", event, end | 10, duration), self.peer)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.arrived_at.append(asyncio.get_running_loop().time())
+        self.payloads.append(data[12:])
+        if len(self.payloads) <= 1:
+            self.peer = addr
+
+
+@dataclass
+class FarEnd(asyncio.DatagramProtocol):
+    """Modes: ok, ring, silent, late, cross (200 crosses the CANCEL), early (183 with SDP, then 200), nobye, auth407, or a status code."""
+
+    rtp: RtpPort
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    invites: dict[str, tuple[str, Address]] = field(default_factory=dict)
+    answered_at: dict[str, float] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.port: int = transport.get_extra_info("sockname")[1]
+
+    def uri(self, mode: str) -> str:
+        return f"sip:{mode}@127.0.0.1:{self.port}"
+
+    def methods(self, mode: str) -> list[str]:
+        return [method for method, user in self.requests if user == mode]
+
+    async def saw(self, mode: str, method: str, count: int = 1) -> None:
+        while self.methods(mode).count(method) < count:
+            self.changed.clear()
+            await asyncio.wait_for(self.changed.wait(), 10)
+
+    def _sdp(self) -> str:
+        lines = (
+            "v=0",
+            "o=- 1 1 IN IP4 127.0.0.1",
+            "s=-",
+            "c=IN IP4 127.0.0.1",
+            "t=0 0",
+            f"m=audio {self.rtp.port} RTP/AVP 0 120",
+            "a=rtpmap:120 telephone-event/8000",
+        )
+        return "".join(f"{line}\r\n" for line in lines)
+
+    def answer(self, message: str, addr: Address, status: str, body: str = "", *extra: str) -> None:
+        to = headers(message, "To")[0]
+        kept = [*headers(message, "Via"), *headers(message, "From"), to if "tag=" in to else f"{to};tag=far", *headers(message, "Call-ID")]
+        kept += [*headers(message, "CSeq"), f"Contact: <sip:far@127.0.0.1:{self.port}>", *extra]
+        if body:
+            kept.append("Content-Type: application/sdp")
+        text = "\r\n".join([f"SIP/2.0 {status}", *kept, f"Content-Length: {len(body)}", "", body])
+        self.transport.sendto(text.encode(), addr)
+
+    def bye(self, mode: str, reason: str) -> None:
+        """Hang up from this side."""
+        message, addr = next(entry for entry in self.invites.values() if f"sip:{mode}@" in entry[0].split()[1])
+        contact = re.search(r"<(sip:[^>]+)>", headers(message, "Contact")[0])
+        assert contact
+        from_, to = headers(message, "From")[0], headers(message, "To")[0]
+        lines = [
+            f"BYE {contact[1]} SIP/2.0",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bKbye{len(self.requests)}",
+            "Max-Forwards: 70",
+        ]
+        lines += [
+            f"From:{to.partition(':')[2]};tag=far",
+            f"To:{from_.partition(':')[2]}",
+            headers(message, "Call-ID")[0],
+            "CSeq: 7 BYE",
+            reason,
+        ]
+        self.transport.sendto("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode(), addr)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        message = data.decode(errors="replace")
+        if not message.strip() or message.startswith("SIP/2.0"):
+            return
+        method = message.split()[0]
+        call_id = headers(message, "Call-ID")[0]
+        if method == "INVITE":
+            self.invites[call_id] = (message, addr)
+        user = re.search(r"sip:([^@]*)@", self.invites[call_id][0].split()[1])
+        mode = user[1] if user else ""
+        self.requests.append((method, mode))
+        self.texts.append(message)
+        self.changed.set()
+        {"INVITE": self._invite, "CANCEL": self._cancel, "BYE": self._bye}.get(method, lambda *_: None)(mode, message, addr)
+
+    def _invite(self, mode: str, message: str, addr: Address) -> None:
+        mode = mode.partition("-")[0]
+        if mode.isdigit():
+            self.answer(message, addr, f"{mode} Whatever", "", 'Reason: SIP;cause=200, Q.850;cause=17;text="user busy"')
+        elif mode in ("ring", "cross"):
+            self.answer(message, addr, "180 Ringing")
+        elif mode == "late":
+            asyncio.get_running_loop().call_later(0.7, self.answer, message, addr, "180 Ringing")
+        elif mode == "early":
+            self.answer(message, addr, "183 Session Progress", self._sdp())
+            asyncio.get_running_loop().call_later(0.3, self.answer, message, addr, "200 OK", self._sdp())
+        elif mode == "auth407" and not headers(message, "Proxy-Authorization"):
+            self.answer(message, addr, "407 Auth", "", 'Proxy-Authenticate: Digest realm="far", nonce="abc", algorithm=MD5, qop="auth"')
+        elif mode != "silent":
+            self.answered_at[mode] = asyncio.get_running_loop().time()
+            self.answer(message, addr, "200 OK", self._sdp())
+
+    def _cancel(self, mode: str, message: str, addr: Address) -> None:
+        self.answer(message, addr, "200 OK")
+        invite, _ = self.invites[headers(message, "Call-ID")[0]]
+        if mode == "cross":
+            self.answer(invite, addr, "200 OK", self._sdp())
+        else:
+            self.answer(invite, addr, "487 Request Terminated")
+
+    def _bye(self, mode: str, message: str, addr: Address) -> None:
+        if mode != "nobye":
+            self.answer(message, addr, "200 OK")
+
+
+def rtp_ports() -> tuple[int, int]:
+    """A range per test process, since several may run at once."""
+    first = 16384 + os.getpid() % 15 * 1024
+    return first, first + 1023
+
+
+async def open_far_end() -> FarEnd:
+    loop = asyncio.get_running_loop()
+    _, rtp = await loop.create_datagram_endpoint(RtpPort, local_addr=("127.0.0.1", 0))
+    _, far_end = await loop.create_datagram_endpoint(lambda: FarEnd(rtp), local_addr=("127.0.0.1", 0))
+    return far_end
+
+
+def close_far_end(far_end: FarEnd) -> None:
+    far_end.rtp.transport.close()
+    far_end.transport.close()
