@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         InvalidState,
         SipcoreError,
         SwitchClosed,
+        SwitchDraining,
     )
     from sipcore.events import (
         ActionFinished,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         CallHangup,
         CallMediaStarted,
         CallRinging,
+        CallUpdated,
         DigitReceived,
         LegResult,
     )
@@ -65,6 +67,7 @@ _HOMES = {
         "InvalidState",
         "SipcoreError",
         "SwitchClosed",
+        "SwitchDraining",
     ),
     "sipcore.events": (
         "ActionFinished",
@@ -77,6 +80,7 @@ _HOMES = {
         "CallHangup",
         "CallMediaStarted",
         "CallRinging",
+        "CallUpdated",
         "DigitReceived",
         "LegResult",
     ),
@@ -91,9 +95,9 @@ __all__ = [  # noqa: RUF022 - grouped by module, as above
     "Action", "Connect", "Play", "Talk",
     "Address", "Config",
     "CallFailed", "CallNotFound", "CapacityError", "ConfigError", "EngineError", "Fault", "InvalidRequest", "InvalidState", "SipcoreError",
-    "SwitchClosed",
+    "SwitchClosed", "SwitchDraining",
     "ActionFinished", "ActionStarted", "CallAnswered", "CallCreated", "CallDialing", "CallEvent", "CallHangingUp", "CallHangup",
-    "CallMediaStarted", "CallRinging", "DigitReceived", "LegResult",
+    "CallMediaStarted", "CallRinging", "CallUpdated", "DigitReceived", "LegResult",
     "CallRecord", "Page", "AsyncCall", "AsyncSwitch", "Call", "Switch",
 ]  # fmt: skip
 

@@ -36,7 +36,7 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-CheckedAddress: TypeAlias = Annotated[Address, BeforeValidator(_address)]
+CheckedAddress: TypeAlias = Annotated[Address | str, BeforeValidator(_address)]
 Id: TypeAlias = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
 
 
@@ -92,7 +92,7 @@ class Connect(Action):
 
     Attributes:
         destinations: Who to ring.
-        source: Caller id of the new legs; the call's own source by default.
+        source: Caller id of the new legs; the call's own source by default. Text is turned into an `Address` when the list is checked.
         timeout_s: How long to ring, in seconds.
         unchained: VoIPBin's option: True lets a bridged leg live on when this call hangs up. Accepted as False only.
     """
@@ -103,6 +103,16 @@ class Connect(Action):
     source: CheckedAddress | None = None
     timeout_s: Annotated[float, Field(gt=0, le=600, strict=True)] = 60.0
     unchained: Literal[False] = False
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """`destinations`, parsed."""
+        return tuple(parse_address(destination) for destination in self.destinations)
+
+    @property
+    def source_address(self) -> Address | None:
+        """`source`, parsed."""
+        return None if self.source is None else parse_address(self.source)
 
 
 ACTION_TYPES: Mapping[str, type[Action]] = {action.type: action for action in (Talk, Play, Connect)}
@@ -141,6 +151,10 @@ def parse_action(raw: object, path: str = "action") -> Action:
         InvalidRequest: with every fault found.
     """
     if isinstance(raw, Action):
+        if type(raw) not in ACTION_TYPES.values():
+            raise InvalidRequest(
+                [Fault(path, f"{type(raw).__name__} is not an action of this switch; known are {', '.join(ACTION_TYPES)}")]
+            )
         known = {f.name: getattr(raw, f.name) for f in fields(raw)}
         return _built(raw.type, known, path)
     if not isinstance(raw, Mapping):

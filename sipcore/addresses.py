@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 from typing import Any, Literal
 
 from sipcore.errors import Fault, InvalidRequest
 
 Transport = Literal["udp", "tcp", "tls"]
-DEFAULT_PORTS: Mapping[str, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
 NAME_MAX_CHARS = 128
 URI_MAX_CHARS = 255  # PJSIP_MAX_URL_SIZE is 256 in the wheel
 
@@ -25,6 +24,8 @@ _VISUAL_SEPARATORS = re.compile(r"[-.() ]")
 # RFC 3261 §25.1 `user`. "?" and ";" are legal there and refused here: they read as headers or parameters.
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,/]|%[0-9A-Fa-f]{2})+")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_TOP_LABEL = re.compile(r"[A-Za-z].*")
+_PORT_ONLY = re.compile(r"[0-9]+(?:;|$)")  # "sip:5060": port 5060 of a host that is named sip
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ESCAPED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 
@@ -48,14 +49,6 @@ class SipUri:
     def bare(self) -> str:
         """Without the scheme: the `target` of an address of type `sip`."""
         return str(self).removeprefix("sip:")
-
-    @property
-    def is_numeric_host(self) -> bool:
-        """Whether the host is an IPv4 literal, so that nothing has to be resolved."""
-        try:
-            return isinstance(ip_address(self.host), IPv4Address)
-        except ValueError:
-            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ def parse_address(value: object, path: str = "") -> Address:
     """
     match value:
         case Address():
-            return _checked(value.type, value.target, value.name, path)
+            return _from_mapping(value.to_json(), path)
         case str():
             return _from_text(value, path)
         case Mapping():
@@ -109,7 +102,8 @@ def parse_sip_uri(text: str, path: str = "") -> SipUri:
         raise _fault(path, f"control characters are not allowed in a SIP URI: {text!r}")
     if text.lower().startswith("sips:"):
         raise _fault(path, "sips: is not supported, use sip: with ;transport=tls")
-    rest = text[4:] if text.lower().startswith("sip:") else text
+    is_schemed = text.lower().startswith("sip:") and not _PORT_ONLY.match(text, 4)
+    rest = text[4:] if is_schemed else text
     if "?" in rest:
         raise _fault(path, f"headers in a SIP URI are not allowed: {text!r}")
     rest, *parameters = rest.split(";")
@@ -117,7 +111,10 @@ def parse_sip_uri(text: str, path: str = "") -> SipUri:
     if at and not _USER.fullmatch(user):
         raise _fault(path, f"{user!r} is not a user name of a SIP URI")
     host, port = _host_and_port(host_port, path, text)
-    return SipUri(host=host, user=user, port=port, transport=_transport(parameters, path))
+    uri = SipUri(host=host, user=user, port=port, transport=_transport(parameters, path))
+    if len(str(uri)) > URI_MAX_CHARS:
+        raise _fault(path, f"a SIP URI has at most {URI_MAX_CHARS} characters, this one has {len(str(uri))}")
+    return uri
 
 
 def name_addr(uri: SipUri | str, name: str = "") -> str:
@@ -183,11 +180,21 @@ def _host_and_port(text: str, path: str, whole: str) -> tuple[str, int | None]:
         raise _fault(path, f"{whole!r} has no host")
     if len(host) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in host.removesuffix(".").split(".")):
         raise _fault(path, f"{host!r} is not a host name")
+    if not _is_ipv4(host) and not _TOP_LABEL.fullmatch(host.removesuffix(".").rpartition(".")[2]):
+        raise _fault(path, f"{host!r} is neither a host name nor an IPv4 address")
     if not colon:
         return host, None
     if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
         raise _fault(path, f"{port_text!r} is not a port: 1 to 65535")
     return host, int(port_text)
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _transport(parameters: list[str], path: str) -> Transport | None:

@@ -61,6 +61,8 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 
 LIVE = frozenset(status for status in Status if TRANSITIONS[status])
 UNANSWERED = frozenset({Status.DIALING, Status.RINGING})
+WORKING = UNANSWERED | {Status.PROGRESSING}
+"""Nobody on our side has asked for the end yet."""
 _LOCAL_ENDINGS = frozenset({Status.TERMINATING, Status.CANCELING})
 
 # RFC 3261 §21.4, §21.6. 408 counts as "nobody picked up" only once the far end had said that it rings.

@@ -13,6 +13,7 @@ from platformdirs import user_cache_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sipcore.addresses import Address, SipUri, check_header_text, parse_address, parse_sip_uri
+from sipcore.config_http import HttpConfig
 from sipcore.errors import ConfigError, Fault, InvalidRequest
 
 
@@ -108,13 +109,27 @@ class Config(BaseModel):
     user_agent: str = "sipcore"
     """The User-Agent header."""
 
-    @field_validator("username", "from_domain", "public_address", "user_agent")
+    http: HttpConfig = HttpConfig()
+    """The HTTP interface of `sipcore serve`."""
+
+    @field_validator("username", "user_agent")
     @classmethod
     def _is_header_safe(cls, value: str) -> str:
         try:
             return check_header_text(value, "")
         except InvalidRequest as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("from_domain", "public_address")
+    @classmethod
+    def _is_a_host(cls, value: str) -> str:
+        try:
+            is_host = not value or parse_sip_uri(f"sip:{value}").host == value
+        except InvalidRequest:
+            is_host = False
+        if not is_host:
+            raise ValueError(f"{value!r} is not a host name or IPv4 address")
+        return value
 
     @field_validator("rtp_ports")
     @classmethod
@@ -144,10 +159,10 @@ def load_config(path: str | Path) -> Config:
     """
     try:
         settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError([Fault(str(path), f"cannot be read: {error.strerror}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Fault(str(path), f"is not TOML: {error}")]) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise ConfigError([Fault(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}")]) from None
     return make_config(settings, str(path))
 
 

@@ -8,6 +8,7 @@
     ├── CallNotFound         no call has this id
     ├── CallFailed           a call that was waited for ended before it was answered
     ├── SwitchClosed         the switch is not open (any more)
+    │   └── SwitchDraining   it is about to close: calls go on, new ones are not taken
     └── EngineError          PJSIP could not be started here
 
 The far end and the network never raise: what they do is an event and ends up in the call's record.
@@ -82,6 +83,10 @@ class CallFailed(SipcoreError):
 
 class SwitchClosed(SipcoreError):
     """The switch was not started, or is closed."""
+
+
+class SwitchDraining(SwitchClosed):
+    """The switch takes no new calls, because it is about to close."""
 
 
 class EngineError(SipcoreError):

@@ -49,6 +49,13 @@ class CallAnswered(CallEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class CallUpdated(CallEvent):
+    """The record changed and the status did not: a leg was chained to the call."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
 class CallMediaStarted(CallEvent):
     """The audio stream is up, with this codec (RTP name, `PCMU/8000`)."""
 

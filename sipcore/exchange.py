@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from typing import Any
 
 from media import AudioLibrary, PreparedAudio
 from sipcore import call as call_rules
-from sipcore.actions import Action, Connect
+from sipcore.actions import Connect
 from sipcore.clock import Clock, RisingTime
 from sipcore.config import Config
 from sipcore.engine import Command, Engine, EngineFault, Event
@@ -55,6 +54,7 @@ class Exchange:
         self._sessions: dict[str, Session] = {}
         self._groups: dict[str, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._work: dict[str, list[asyncio.Task[None]]] = {}
         self._listeners: list[Callable[[CallEvent], None]] = []
 
     # ------------------------------------------------------------------------------------------------ new calls
@@ -66,31 +66,48 @@ class Exchange:
             InvalidRequest: this switch cannot do what is asked; nothing was made.
             CapacityError: no room; nothing was made.
         """
-        self._check(request)
-        call_id = str(uuid.uuid4())
-        self._engine.reserve(call_id, request.legs_needed)
-        session = self._new_session(self._new_record(call_id, request.source, request.destination, request.user_id), call_id)
-        session.begin()
-        _cancel_with(session, self._spawn(session, self._run(session, request.actions)))
-        return session
+        return self.place_all([request])[0]
+
+    def place_all(self, requests: Sequence[CallRequest]) -> list[Session]:
+        """Start several calls, or none.
+
+        Raises:
+            InvalidRequest, CapacityError: as `place`; nothing was made.
+        """
+        self._check(requests)
+        sessions: list[Session] = []
+        for call_id, request in zip(self._reserve(requests), requests, strict=True):
+            session = self._new_session(self._new_record(call_id, request.source, request.destination, request.user_id), call_id)
+            session.event_url = request.event_url
+            sessions.append(session)
+        for session, request in zip(sessions, requests, strict=True):
+            session.begin()
+            self._dial(session)
+            self._spawn(session, ActionRunner(session, request.actions, self).run)
+        return sessions
 
     def ring_legs(self, caller: Session, action: Connect, listener: Callable[[CallEvent], None]) -> list[Session]:
         """Create one leg for each destination of a `connect`, in the caller's group, and dial them all."""
         legs: list[Session] = []
-        for destination in action.destinations:
-            record = self._new_record(str(uuid.uuid4()), action.source or caller.record.source, destination, caller.record.user_id)
+        for destination in action.addresses:
+            record = self._new_record(str(uuid.uuid4()), action.source_address or caller.record.source, destination, caller.record.user_id)
             leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), caller.group_id)
+            leg.event_url = caller.event_url
             leg.listen(listener)
             caller.chain(leg.id)
             legs.append(leg)
         for leg in legs:
             leg.begin()
-            _cancel_with(leg, self._spawn(leg, self._dial(leg)))
+            self._dial(leg)
         return legs
 
     def live(self, call_id: str) -> Session | None:
         """The session of a call that is not over."""
         return self._sessions.get(call_id)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Every call that is not over."""
+        return tuple(self._sessions.values())
 
     # ---------------------------------------------------------------------------------------------------- events
 
@@ -117,6 +134,11 @@ class Exchange:
         """Write the record to the store, in the background."""
         self._store.keep(record)
 
+    def stop_work(self, session: Session) -> None:
+        """Cancel the tasks of a call that is ending: no action of it starts any more."""
+        for task in self._work.pop(session.id, ()):
+            task.cancel()
+
     def forget(self, session: Session) -> None:
         """The session is over; the group's room is free when all of the group is."""
         del self._sessions[session.id]
@@ -131,6 +153,12 @@ class Exchange:
         return self._loop.run_in_executor(self._media_threads, work)
 
     # ----------------------------------------------------------------------------------------------------- closing
+
+    async def wait_idle(self, timeout_s: float) -> None:
+        """Wait until no call is up, at most `timeout_s`."""
+        deadline = self._loop.time() + timeout_s
+        while self._sessions and (left_s := deadline - self._loop.time()) > 0:
+            await asyncio.wait([session.over for session in self._sessions.values()], timeout=left_s)
 
     async def hang_up_all(self, grace_s: float) -> None:
         """End every call, and wait until the far ends have confirmed it or the grace is over."""
@@ -150,31 +178,33 @@ class Exchange:
 
     # ----------------------------------------------------------------------------------------------------- private
 
-    def _check(self, request: CallRequest) -> None:
-        faults = check_request(request, self.library, has_trunk=self._config.trunk is not None)
-        needed, capacity = request.legs_needed, self._engine.leg_capacity
-        if needed > capacity:
-            faults.append(Fault("actions", f"the call needs {needed} legs at once, a worker of this machine holds {capacity}"))
+    def _check(self, requests: Sequence[CallRequest]) -> None:
+        faults: list[Fault] = []
+        capacity = self._engine.leg_capacity
+        for request in requests:
+            faults += check_request(request, self.library, has_trunk=self._config.trunk is not None)
+            if (needed := request.legs_needed) > capacity:
+                faults.append(Fault("actions", f"the call needs {needed} legs at once, a worker of this machine holds {capacity}"))
         if faults:
-            raise InvalidRequest(faults)
+            raise InvalidRequest(list(dict.fromkeys(faults)))
 
-    async def _run(self, session: Session, actions: tuple[Action, ...]) -> None:
-        dialing = self._spawn(session, self._dial(session))
+    def _reserve(self, requests: Sequence[CallRequest]) -> list[str]:
+        """New call ids with room for each."""
+        call_ids: list[str] = []
         try:
-            await ActionRunner(session, actions, self).run()
-        finally:
-            dialing.cancel()
+            for request in requests:
+                call_id = str(uuid.uuid4())
+                self._engine.reserve(call_id, request.legs_needed)
+                call_ids.append(call_id)
+        except BaseException:
+            for call_id in call_ids:
+                self._engine.release(call_id)
+            raise
+        return call_ids
 
-    async def _dial(self, session: Session) -> None:
-        record, route_uri = session.record, None
-        if hop := self._outbound.next_hop(record.destination):
-            try:
-                found = await self._loop.getaddrinfo(hop.host, hop.port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-            except OSError as error:
-                session.end(call_rules.Ended(0, f"{hop.host} cannot be resolved: {error.strerror}", is_failure=True))
-                return
-            route_uri = hop.route_uri(str(found[0][4][0]))
-        session.dial(self._outbound.dial(session.id, session.group_id, record.source, record.destination, route_uri))
+    def _dial(self, session: Session) -> None:
+        record = session.record
+        session.dial(self._outbound.dial(session.id, session.group_id, record.source, record.destination))
 
     def _new_record(self, call_id: str, source: Any, destination: Any, user_id: int) -> CallRecord:
         return CallRecord(
@@ -193,12 +223,14 @@ class Exchange:
         session.listen(self._tell)
         return session
 
-    def _spawn(self, session: Session, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a task of one call; whatever goes wrong in it ends that call only."""
+    def _spawn(self, session: Session, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a task of one call until the call ends; whatever goes wrong in it ends that call only."""
+        if session.record.status not in call_rules.WORKING:
+            return
 
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except Exception:
                 log.exception("call %s: internal error", session.id)
                 session.hang_up(call_rules.HangupReason.FAILED)
@@ -206,12 +238,8 @@ class Exchange:
         task = asyncio.create_task(guarded(), name=f"sipcore call {session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
+        self._work.setdefault(session.id, []).append(task)
 
     def _tell(self, event: CallEvent) -> None:
         for listener in tuple(self._listeners):
             listener(event)
-
-
-def _cancel_with(session: Session, task: asyncio.Task[None]) -> None:
-    session.over.add_done_callback(lambda _: task.cancel())

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from media import AudioLibrary, MediaError
-from sipcore.actions import Action, Connect, Play, Talk, legs_needed, parse_actions
+from media.errors import UrlRefused
+from media.url import is_url
+from sipcore.actions import MAX_DESTINATIONS, Action, Connect, Play, Talk, legs_needed, parse_actions
 from sipcore.addresses import Address, parse_address
 from sipcore.errors import Fault, InvalidRequest
 
 _KEYS = ("source", "destination", "actions", "event_url")
+_GROUP_KEYS = ("source", "destination", "destinations", "actions", "event_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,10 @@ class CallRequest:
     source: Address | None
     actions: tuple[Action, ...]
     user_id: int = 1
+    event_url: str = ""
+    """Where the events of the call and of its legs are sent; empty: nowhere."""
+    place: str = "destination"
+    """Where in the request the destination stood, for messages."""
 
     @property
     def legs_needed(self) -> int:
@@ -29,40 +36,42 @@ class CallRequest:
         return legs_needed(self.actions)
 
 
-def parse_request(body: Mapping[str, Any]) -> CallRequest:
-    """A request from the body of `POST /v1.0/calls`, or from the keywords of `create`.
+def parse_request(body: Mapping[str, Any], user_id: int = 1) -> CallRequest:
+    """A request from the keywords of `create`, or from a body with one destination.
 
     Raises:
         InvalidRequest: with every fault found.
     """
-    faults = [Fault(str(key), f"unknown key; known are {', '.join(_KEYS)}") for key in body if key not in _KEYS]
-    destination = source = None
-    actions: tuple[Action, ...] = ()
-    try:
-        if body.get("destination") is None:
-            faults.append(Fault("destination", "is missing"))
-        else:
-            destination = parse_address(body["destination"], "destination")
-    except InvalidRequest as error:
-        faults += error.faults
-    try:
-        source = None if body.get("source") is None else parse_address(body["source"], "source")
-    except InvalidRequest as error:
-        faults += error.faults
-    try:
-        actions = parse_actions(body.get("actions"))
-    except InvalidRequest as error:
-        faults += error.faults
+    faults = _unknown_keys(body, _KEYS)
+    actions, source, event_url = _common(body, faults, needs_source=False)
+    destination = _address(body, "destination", "destination", faults)
     if faults or destination is None:
         raise InvalidRequest(faults)
-    return CallRequest(destination, source, actions)
+    return CallRequest(destination, source, actions, user_id, event_url)
+
+
+def parse_requests(body: Mapping[str, Any], user_id: int = 1) -> tuple[CallRequest, ...]:
+    """The requests in the body of `POST /v1.0/calls`: `source` is required, and `destinations` may stand for `destination`.
+
+    Raises:
+        InvalidRequest: with every fault found.
+    """
+    faults = _unknown_keys(body, _GROUP_KEYS)
+    actions, source, event_url = _common(body, faults, needs_source=True)
+    places = _destinations(body, faults)
+    found = [(_address(value, key, place, faults), place) for value, key, place in places]
+    if faults:
+        raise InvalidRequest(faults)
+    return tuple(CallRequest(address, source, actions, user_id, event_url, place) for address, place in found if address is not None)
 
 
 def check_request(request: CallRequest, library: AudioLibrary, *, has_trunk: bool) -> list[Fault]:
     """What of a well-formed request this switch cannot do: texts, files and URLs, numbers without a trunk."""
     faults: list[Fault] = []
     if not has_trunk:
-        faults += _numbers_without_trunk("destination", [request.destination])
+        faults += _numbers_without_trunk(request.place, [request.destination])
+    if request.event_url:
+        faults += _checked("event_url", lambda: _check_event_url(request.event_url, library))
     for index, action in enumerate(request.actions):
         path = f"actions[{index}].option"
         match action:
@@ -72,8 +81,56 @@ def check_request(request: CallRequest, library: AudioLibrary, *, has_trunk: boo
                 for number, url in enumerate(action.stream_urls):
                     faults += _checked(f"{path}.stream_urls[{number}]", lambda url=url: library.check_stream(url))
             case Connect() if not has_trunk:
-                faults += _numbers_without_trunk(f"{path}.destinations", action.destinations)
+                faults += _numbers_without_trunk(f"{path}.destinations", action.addresses)
     return faults
+
+
+def _unknown_keys(body: Mapping[str, Any], known: tuple[str, ...]) -> list[Fault]:
+    return [Fault(str(key), f"unknown key; known are {', '.join(known)}") for key in body if key not in known]
+
+
+def _destinations(body: Mapping[str, Any], faults: list[Fault]) -> list[tuple[Mapping[str, Any], str, str]]:
+    """Each destination as (where it is, its key there, its place in the request)."""
+    if body.get("destinations") is None:
+        return [(body, "destination", "destination")]
+    listed = body["destinations"]
+    if body.get("destination") is not None:
+        faults.append(Fault("destinations", "is given beside destination"))
+    elif not isinstance(listed, list | tuple) or not 1 <= len(listed) <= MAX_DESTINATIONS:
+        faults.append(Fault("destinations", f"must be a list of 1 to {MAX_DESTINATIONS} addresses"))
+    else:
+        return [({"it": value}, "it", f"destinations[{index}]") for index, value in enumerate(listed)]
+    return []
+
+
+def _common(body: Mapping[str, Any], faults: list[Fault], *, needs_source: bool) -> tuple[tuple[Action, ...], Address | None, str]:
+    source = _address(body, "source", "source", faults) if needs_source or body.get("source") is not None else None
+    actions: tuple[Action, ...] = ()
+    try:
+        actions = parse_actions(body.get("actions"))
+    except InvalidRequest as error:
+        faults += error.faults
+    event_url = body.get("event_url") or ""
+    if not isinstance(event_url, str):
+        faults.append(Fault("event_url", f"must be a string, not {type(event_url).__name__}"))
+    return actions, source, event_url
+
+
+def _address(body: Mapping[str, Any], key: str, place: str, faults: list[Fault]) -> Address | None:
+    if body.get(key) is None:
+        faults.append(Fault(place, "is missing"))
+        return None
+    try:
+        return parse_address(body[key], place)
+    except InvalidRequest as error:
+        faults += error.faults
+        return None
+
+
+def _check_event_url(url: str, library: AudioLibrary) -> None:
+    if not is_url(url):
+        raise UrlRefused(url, "not an http or https URL")
+    library.check_stream(url)
 
 
 def _checked(path: str, check: Any) -> Iterable[Fault]:

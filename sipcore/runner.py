@@ -65,6 +65,7 @@ class ActionRunner:
         self._session = session
         self._actions = actions
         self._host = host
+        self._legs: list[Session] = []
 
     async def run(self) -> None:
         """Wait for the answer, carry the list out, hang up. Cancelled when the call ends."""
@@ -73,8 +74,11 @@ class ActionRunner:
             if not await asyncio.shield(self._session.answered):
                 return
             for index, action in enumerate(self._actions):
+                if self._session.record.status != Status.PROGRESSING:
+                    return  # a listener ended the call; so after each event
                 self._session.start_action(index, action.type, action.id)
-                await self._perform(index, action, prepared)
+                if self._session.record.status == Status.PROGRESSING:
+                    await self._perform(index, action, prepared)
             self._session.hang_up(HangupReason.NORMAL)
         finally:
             prepared.stop()
@@ -125,6 +129,9 @@ class ActionRunner:
         ringback_id = self._session.start_play(str((await prepared.ringback).path), loop=True)
         legs: list[Session] = []
         try:
+            # A leg takes its place until its end is confirmed, and the call has reserved no more places than one connect rings.
+            for leg in self._legs:
+                await asyncio.shield(leg.over)
             outcome = await self._ring_and_bridge(action, legs, ringback_id)
         finally:
             self._session.stop_play(ringback_id)
@@ -137,6 +144,7 @@ class ActionRunner:
     async def _ring_and_bridge(self, action: Connect, legs: list[Session], ringback_id: str) -> bridge.Outcome:
         inputs: asyncio.Queue[bridge.Input] = asyncio.Queue()
         legs += self._host.ring_legs(self._session, action, lambda event: _forward(event, inputs))
+        self._legs = legs
         by_id = {leg.id: leg for leg in legs}
         connecting = bridge.Connecting.of(list(by_id))
         timer = asyncio.get_running_loop().call_later(action.timeout_s, inputs.put_nowait, bridge.TimeIsUp())

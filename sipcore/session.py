@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -48,6 +49,9 @@ class SessionHost(Protocol):
     def keep(self, record: CallRecord) -> None:
         """Write the record to the store."""
 
+    def stop_work(self, session: Session) -> None:
+        """The session is ending: cancel what still runs for it, before anything else of it can run."""
+
     def forget(self, session: Session) -> None:
         """The session is over."""
 
@@ -66,6 +70,10 @@ class Session:
         loop = asyncio.get_running_loop()
         self.record = record
         self.group_id = group_id
+        self.event_url = ""
+        """Where the events of the call are sent to, by whoever does that; empty: nowhere."""
+        self.first_play_at: datetime | None = None
+        """When the first sound after the answer was ordered."""
         self.history: list[events.CallEvent] = []
         self.answered: asyncio.Future[bool] = loop.create_future()
         """True at the answer, False when the call ends without one."""
@@ -73,6 +81,8 @@ class Session:
         self._host = host
         self._timeouts = timeouts
         self._listeners: list[Listener] = []
+        self._untold: deque[events.CallEvent] = deque()
+        self._is_telling = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._plays: dict[str, asyncio.Future[None]] = {}
         self._action: _CurrentAction | None = None
@@ -92,10 +102,19 @@ class Session:
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def publish(self, event: events.CallEvent) -> None:
-        """Tell everybody who listens."""
-        self.history.append(event)
-        for listener in tuple(self._listeners):
-            listener(event)
+        """Tell everybody who listens; what a listener causes is told to all after the event it was told."""
+        self._untold.append(event)
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._untold:
+                told = self._untold.popleft()
+                self.history.append(told)
+                for listener in tuple(self._listeners):
+                    self._tell(listener, told)
+        finally:
+            self._is_telling = False
 
     # ------------------------------------------------------------------------------------------------- life
 
@@ -103,22 +122,23 @@ class Session:
         """Announce the new call and start its dial timer."""
         self._host.keep(self.record)
         log.info("call %s: to %s from %s", self.id, self.record.destination, self.record.source)
-        self.publish(events.CallCreated(self.id, self._now(), self.record))
         self._start_timer("dial", self._timeouts.dial_s, lambda: self.hang_up(HangupReason.DIALOUT))
+        self.publish(events.CallCreated(self.id, self._now(), self.record))
 
     def dial(self, command: engine.Dial) -> None:
         """Send the INVITE, unless the call was ended before."""
         if self.record.status != Status.DIALING:
             return
         self._has_dialed = True
-        self.publish(events.CallDialing(self.id, self._now(), self.record))
         self._host.submit(command)
+        self.publish(events.CallDialing(self.id, self._now(), self.record))
 
     def hang_up(self, reason: HangupReason = HangupReason.NORMAL) -> bool:
         """Ask for the end of the call; False when it was ending already."""
         if not call.can(Status(self.record.status), call.ending_for(self.record)):
             return False
         self._take(call.HangupAsked(reason))
+        self._host.stop_work(self)
         self.publish(events.CallHangingUp(self.id, self._now(), self.record))
         if self._has_dialed:
             self._host.submit(engine.Hangup(self.id))
@@ -134,8 +154,9 @@ class Session:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self.finish_action("interrupted")
         self._take(ended)
+        self._host.stop_work(self)
+        self.finish_action("interrupted")
         record = self.record
         if record.hangup_reason == HangupReason.FAILED:
             log.warning("call %s: failed: %s %s", self.id, record.sip_code or "", record.sip_phrase)
@@ -167,6 +188,7 @@ class Session:
     def chain(self, call_id: str) -> None:
         """Note a leg that this call rings."""
         self._change(replace(self.record, chained_call_ids=(*self.record.chained_call_ids, call_id), tm_update=self._now()))
+        self.publish(events.CallUpdated(self.id, self._now(), self.record))
 
     # -------------------------------------------------------------------------------------------------- actions
 
@@ -204,6 +226,7 @@ class Session:
     def start_play(self, path: str, *, loop: bool = False) -> str:
         """Start a file; returns its play id."""
         play_id = uuid.uuid4().hex
+        self.first_play_at = self.first_play_at or self._now()
         self._host.submit(engine.Play(self.id, play_id, path, loop))
         return play_id
 
@@ -216,6 +239,12 @@ class Session:
         self._host.submit(engine.Bridge(self.id, peer_id))
 
     # ------------------------------------------------------------------------------------------------- private
+
+    def _tell(self, listener: Listener, event: events.CallEvent) -> None:
+        try:
+            listener(event)
+        except Exception:
+            log.exception("call %s: a listener failed on %s", self.id, type(event).__name__)
 
     def _on_provisional(self, event: engine.CallProvisional) -> None:
         if self._take(call.Rang()):

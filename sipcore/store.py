@@ -6,9 +6,10 @@ first, rows strictly older than the page token, and `tm_create` is unique, so th
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,17 @@ from sqlalchemy.pool import StaticPool
 
 from sipcore.addresses import Address
 from sipcore.engine import RtpStatistics
+from sipcore.errors import ConfigError, Fault
 from sipcore.record import CallRecord, Page, format_time, parse_time
 
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 10
+MAX_SAME_TIMES = 1000
 _TIMES = ("tm_create", "tm_update", "tm_progressing", "tm_ringing", "tm_hangup")
+
+_numbers = itertools.count(1)
+_open_here: set[str] = set()
+"""The owners that are open stores of this process."""
 
 _metadata = sa.MetaData()
 _calls = sa.Table(
@@ -42,7 +49,7 @@ _calls = sa.Table(
     sa.Column("sip_phrase", sa.String, nullable=False),
     sa.Column("q850_cause", sa.Integer),
     sa.Column("statistics", sa.JSON),
-    sa.Column("owner", sa.String, nullable=False, comment="the process that keeps a live call: pid and its start time"),
+    sa.Column("owner", sa.String, nullable=False, comment="who keeps a live call: pid, its start time, and the store of that process"),
     sa.Index("calls_by_time", "tm_create", unique=True),
     sa.Index("calls_by_user_and_time", "user_id", "tm_create"),
     sa.Index("calls_live", "status", sqlite_where=sa.text("status != 'hangup'")),
@@ -54,25 +61,25 @@ class CallStore:
 
     Args:
         location: A file, or `":memory:"`.
+
+    Raises:
+        ConfigError: the file cannot be opened, or is no database.
     """
 
     def __init__(self, location: str | Path) -> None:
-        in_memory = str(location) == ":memory:"
-        if not in_memory:
-            Path(location).expanduser().resolve().parent.mkdir(parents=True, exist_ok=True)
-        url = sa.URL.create("sqlite", database=None if in_memory else str(Path(location).expanduser().resolve()))
-        self._engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 10})
-        self._owner = process_identity(os.getpid())
-        with self._engine.begin() as connection:
-            connection.execute(sa.text("PRAGMA journal_mode=WAL"))
-            connection.execute(sa.text("PRAGMA synchronous=NORMAL"))
-            _metadata.create_all(connection)
+        self._owner = f"{process_identity(os.getpid())}:{next(_numbers)}"
+        try:
+            self._engine = _opened(location)
+        except (OSError, sa.exc.DBAPIError) as error:
+            reason = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
+            raise ConfigError([Fault("store", f"{location} cannot be opened: {reason}")]) from None
+        _open_here.add(self._owner)
 
     def close_lost_calls(self, now: datetime) -> int:
-        """End, as `failed`, the calls whose process is gone; returns how many there were."""
+        """End, as `failed`, the calls whose process or store is gone; returns how many there were."""
         live = sa.select(_calls.c.owner).where(_calls.c.status != "hangup").distinct()
         with self._engine.begin() as connection:
-            lost = [owner for owner in connection.scalars(live) if owner == self._owner or not _is_alive(owner)]
+            lost = [owner for owner in connection.scalars(live) if not _is_alive(owner)]
             ended = {
                 "status": "hangup",
                 "hangup_by": "remote",
@@ -91,8 +98,16 @@ class CallStore:
     def put(self, record: CallRecord) -> None:
         """Keep the record, new or changed."""
         row = _to_row(record) | {"owner": self._owner}
-        with self._engine.begin() as connection:
-            connection.execute(upsert(_calls).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+        changes = {name: value for name, value in row.items() if name != "tm_create"}
+        for later in range(MAX_SAME_TIMES):
+            row["tm_create"] = format_time(record.tm_create + later * timedelta(microseconds=1))
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(upsert(_calls).values(row).on_conflict_do_update(index_elements=["id"], set_=changes))
+            except sa.exc.IntegrityError:  # another process that writes to this file took the same microsecond
+                continue
+            return
+        raise OverflowError(f"{MAX_SAME_TIMES} calls were created at {row['tm_create']}")
 
     def get(self, call_id: str) -> CallRecord | None:
         """The record of this id, `None` when there is none."""
@@ -113,6 +128,7 @@ class CallStore:
 
     def close(self) -> None:
         """Write everything out and let go of the file."""
+        _open_here.discard(self._owner)
         self._engine.dispose()
 
 
@@ -125,9 +141,31 @@ def process_identity(pid: int) -> str:
     return f"{pid}:{stat.rpartition(')')[2].split()[19]}"
 
 
+def _opened(location: str | Path) -> sa.Engine:
+    database = None
+    if str(location) != ":memory:":
+        path = Path(location).expanduser().resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = str(path)
+    url = sa.URL.create("sqlite", database=database)
+    engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 10})
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.text("PRAGMA journal_mode=WAL"))
+            connection.execute(sa.text("PRAGMA synchronous=NORMAL"))
+            _metadata.create_all(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
 def _is_alive(owner: str) -> bool:
-    pid = owner.partition(":")[0]
-    return pid.isdigit() and process_identity(int(pid)) == owner
+    process, _, _ = owner.rpartition(":")
+    pid = process.partition(":")[0]
+    if not pid.isdigit() or process_identity(int(pid)) != process:
+        return False
+    return int(pid) != os.getpid() or owner in _open_here
 
 
 def _to_row(record: CallRecord) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
+from sipcore.errors import SwitchClosed
 from sipcore.record import CallRecord, Page
 from sipcore.store import CallStore
 
@@ -46,11 +47,13 @@ class StoreThread:
 
     async def get(self, call_id: str) -> CallRecord | None:
         """The record, `None` when there is none."""
-        return await self._run(lambda: self._opened.get(call_id))
+        store = self._opened
+        return await self._run(lambda: store.get(call_id))
 
-    async def list(self, page_size: int, page_token: str | None) -> Page:
-        """One page of records, newest first."""
-        return await self._run(lambda: self._opened.list(page_size, page_token))
+    async def list(self, page_size: int, page_token: str | None, user_id: int | None = None) -> Page:
+        """One page of records, newest first; of everybody when `user_id` is `None`."""
+        store = self._opened
+        return await self._run(lambda: store.list(page_size, page_token, user_id))
 
     async def close(self) -> None:
         """Finish every write, then close. Idempotent."""
@@ -61,7 +64,8 @@ class StoreThread:
 
     @property
     def _opened(self) -> CallStore:
-        assert self._store is not None, "the store is not open"
+        if self._store is None:
+            raise SwitchClosed("the switch was closed")
         return self._store
 
     async def _run(self, work: Callable[[], Result]) -> Result:

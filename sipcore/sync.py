@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures.thread
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -23,6 +25,18 @@ from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncCall, AsyncSwitch
 
 Result = TypeVar("Result")
+
+_open_switches: weakref.WeakSet[Switch] = weakref.WeakSet()
+
+
+def _close_open_switches() -> None:
+    for switch in tuple(_open_switches):
+        switch.close()
+
+
+# A switch that is still open when the interpreter ends is closed while threads can still work. `atexit` is too late for that: by then
+# concurrent.futures has ended its threads, with this same hook, which runs the last registered function first.
+getattr(threading, "_register_atexit", atexit.register)(_close_open_switches)
 
 
 class Switch:
@@ -40,6 +54,7 @@ class Switch:
         self._switch = AsyncSwitch(config=config, **settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
         self.calls = Calls(self, self._switch)
 
     @classmethod
@@ -85,13 +100,13 @@ class Switch:
         except BaseException:
             self._stop_loop()
             raise
-        atexit.register(self.close)
+        _open_switches.add(self)
 
     def close(self) -> None:
         """Hang up what is still up; return when no process, port or file of ours is left. Idempotent."""
         if self._thread is None:
             return
-        atexit.unregister(self.close)
+        _open_switches.discard(self)
         try:
             self.run(self._switch.close())
         finally:
@@ -108,21 +123,25 @@ class Switch:
         Raises:
             SwitchClosed: the switch is not open.
         """
-        if self._loop is None or self._thread is None:
-            work.close()
-            raise SwitchClosed("the switch is not open: use it in a with block, or call open()")
         if threading.current_thread() is self._thread:
             work.close()
             raise SwitchClosed("a listener runs on the thread of the switch and cannot wait for it; hand the work to another thread")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._loop is None:
+                work.close()
+                raise SwitchClosed("the switch is not open: use it in a with block, or call open()")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise SwitchClosed("the switch was closed") from None
         except BaseException:
             future.cancel()
             raise
 
     def _stop_loop(self) -> None:
-        loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -156,7 +175,14 @@ class Call:
         return self._switch.run(self._call.wait(timeout_s))
 
     def events(self) -> Iterator[CallEvent]:
-        """Every event of the call from its creation, as it happens, ending with `CallHangup`."""
+        """Every event of the call from its creation, as it happens, ending with `CallHangup`.
+
+        Those of a finished call are there also when the switch is closed.
+        """
+        past = self._call.history
+        if past and isinstance(past[-1], CallHangup):
+            yield from past
+            return
         waiting: queue.SimpleQueue[CallEvent] = queue.SimpleQueue()
         stop = self._switch.run(_calling(lambda: self._call.subscribe(waiting.put)))
         try:
@@ -228,6 +254,11 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        # Whoever asked for something while the switch was closing is told so: run() turns this into SwitchClosed.
+        if tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(tasks))
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
-from sipcore.addresses import DEFAULT_PORTS, Address, SipUri, name_addr
+from sipcore.addresses import Address, SipUri, name_addr
 from sipcore.config import Config
 from sipcore.engine import Account, Dial
 
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """The host that has to be resolved before the INVITE can leave; `None` in `route_for` when it is numeric."""
-
-    host: str
-    port: int
-    transport: str
-
-    def route_uri(self, ip_address: str) -> str:
-        """A loose route to the resolved address (RFC 3261 §16.12.1.1)."""
-        return str(SipUri(host=ip_address, port=self.port)) + f";transport={self.transport};lr"
+_USER_MARKS = "-_.!~*'()&=+$,"  # RFC 3261 §25.1: what the user part of a URI may have unescaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +37,7 @@ class Outbound:
 
     def default_source(self) -> Address:
         """Who calls, when nobody said."""
-        return Address("sip", f"{self.username or 'sipcore'}@{self.from_domain}")
+        return Address("sip", f"{quote(self.username, safe=_USER_MARKS) or 'sipcore'}@{self.from_domain}")
 
     def identity_uri(self, source: Address) -> SipUri:
         """The URI of From and P-Asserted-Identity."""
@@ -55,19 +45,11 @@ class Outbound:
             return replace(source.uri, port=None, transport=None)
         return SipUri(host=self.from_domain, user=source.target)
 
-    def next_hop(self, destination: Address) -> NextHop | None:
-        """The host to resolve, `None` when the request URI has a numeric host."""
-        uri = self.request_uri(destination)
-        if uri.is_numeric_host:
-            return None
-        transport = uri.transport or "udp"
-        return NextHop(uri.host, uri.port or DEFAULT_PORTS[transport], transport)
-
-    def dial(self, call_id: str, group_id: str, source: Address, destination: Address, route_uri: str | None) -> Dial:
+    def dial(self, call_id: str, group_id: str, source: Address, destination: Address) -> Dial:
         """The command that sends the INVITE."""
         identity = self.identity_uri(source)
         uses_trunk = destination.type == "tel" or (self.trunk is not None and destination.uri.host == self.trunk.host)
-        account = Account(self.username, self.password, route_uri=route_uri) if uses_trunk else Account(route_uri=route_uri)
+        account = Account(self.username, self.password) if uses_trunk else Account()
         headers = (("P-Asserted-Identity", f"<{identity}>"),) if self.has_asserted_identity and uses_trunk else ()
         return Dial(
             call_id=call_id,

@@ -33,7 +33,7 @@ class FarEnd:
     is_silent: bool = False
     """Answers nothing at all, the end of the call included."""
     has_late_answer: bool = False
-    """A 200 crosses our CANCEL."""
+    """A 200 crosses our CANCEL: the leg is confirmed, and ended by BYE."""
     codec: str = "PCMU/8000"
 
 
@@ -53,9 +53,16 @@ class _Leg:
     script: FarEnd
     is_answered: bool = False
     is_ending: bool = False
+    has_media: bool = False
+    waiting: list[wire.Play | wire.Bridge] = field(default_factory=list)
+    """What takes effect once the media is up."""
     play_id: str = ""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     playback: asyncio.TimerHandle | None = None
+
+
+def _joins(bridge: wire.Bridge, one: str, other: str) -> bool:
+    return {bridge.call_id, bridge.peer_id} == {one, other}
 
 
 class FakeEngine:
@@ -76,6 +83,7 @@ class FakeEngine:
         self._scripts: dict[str, FarEnd] = {}
         self._legs: dict[str, _Leg] = {}
         self._reserved: dict[str, int] = {}
+        self._is_closed = False
         self._on_event: Callable[[wire.Event], None] | None = None
 
     def far_end(self, user: str, script: FarEnd) -> None:
@@ -102,12 +110,13 @@ class FakeEngine:
 
     async def start(self, on_event: Callable[[wire.Event], None]) -> None:
         """Be ready."""
+        self._is_closed = False
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
 
     def reserve(self, group_id: str, legs: int) -> None:
         """Keep room for a group."""
-        if legs > self._capacity or self.legs_in_use + legs > self._max_legs:
+        if self._is_closed or legs > self._capacity or self.legs_in_use + legs > self._max_legs:
             raise CapacityError(legs, self.legs_in_use, self._max_legs)
         self._reserved[group_id] = legs
 
@@ -128,15 +137,19 @@ class FakeEngine:
             case wire.StopPlay():
                 self._stop_play(command)
             case wire.Bridge():
-                self._bridge(command.call_id, command.peer_id)
+                self._bridge(command)
             case wire.Unbridge():
                 self._unbridge(command.call_id, command.peer_id)
 
     async def close(self, grace_s: float) -> None:
         """End everything, at once."""
         del grace_s
-        for call_id in tuple(self._legs):
-            self._end(call_id, 487, "Request Terminated", remote=False)
+        self._is_closed = True
+        for call_id, leg in tuple(self._legs.items()):
+            code, phrase = (200, "OK") if leg.is_answered else (487, "Request Terminated")
+            self._end(call_id, code, phrase, remote=False)
+        self._reserved.clear()
+        await asyncio.sleep(0)  # so that the last events are told
 
     # ----------------------------------------------------------------------------------------- tools for tests
 
@@ -171,7 +184,7 @@ class FakeEngine:
             return
         if script.ring_after_s is not None:
             ring = wire.CallProvisional(dial.call_id, script.ring_code, "Ringing" if script.ring_code == 180 else "Session Progress")
-            self._later(leg, script.ring_after_s, lambda: self._tell(ring))
+            self._later(leg, script.ring_after_s, lambda: self._ring(ring))
         if script.answer_after_s is None:
             return
         if script.reject_code:
@@ -180,10 +193,29 @@ class FakeEngine:
         else:
             self._later(leg, script.answer_after_s, lambda: self._answer(dial.call_id))
 
+    def _ring(self, ring: wire.CallProvisional) -> None:
+        self._tell(ring)
+        if ring.sip_code == 183:
+            self._start_media(ring.call_id)
+
+    def _start_media(self, call_id: str) -> None:
+        leg = self._legs[call_id]
+        if leg.has_media:
+            return
+        leg.has_media = True
+        self._tell(wire.MediaStarted(call_id, leg.script.codec))
+        waiting, leg.waiting = leg.waiting, []
+        leg.play_id = ""
+        for command in waiting:
+            if isinstance(command, wire.Play):
+                self._play(command)
+            else:
+                self._bridge(command)
+
     def _answer(self, call_id: str) -> None:
         leg = self._legs[call_id]
         leg.is_answered = True
-        self._tell(wire.MediaStarted(call_id, leg.script.codec))
+        self._start_media(call_id)
         self._tell(wire.CallConfirmed(call_id, 200, "OK"))
         if leg.script.hang_up_after_s is not None:
             self._later(leg, leg.script.hang_up_after_s, lambda: self.hang_up_remote(call_id))
@@ -197,8 +229,11 @@ class FakeEngine:
             timer.cancel()
         if leg.script.is_silent:
             self._later(leg, 32.0, lambda: self._end(call_id, 408, "Request Timeout", remote=False))
-        elif leg.is_answered or leg.script.has_late_answer:
+        elif leg.is_answered:
             self._later(leg, 0.0, lambda: self._end(call_id, 200, "OK", remote=False))
+        elif leg.script.has_late_answer:
+            self._later(leg, 0.0, lambda: self._tell(wire.CallConfirmed(call_id, 200, "OK")))
+            self._later(leg, self._latency_s, lambda: self._end(call_id, 200, "OK", remote=False))
         else:
             self._later(leg, 0.0, lambda: self._end(call_id, 487, "Request Terminated", remote=False))
 
@@ -218,9 +253,15 @@ class FakeEngine:
 
     def _play(self, play: wire.Play) -> None:
         leg = self._legs.get(play.call_id)
-        if leg is None:
+        if leg is None or leg.is_ending:
             return
+        if leg.play_id:
+            self._tell(wire.PlaybackFinished(play.call_id, leg.play_id, "replaced"))
         self._end_playback(play.call_id)
+        if not leg.has_media:
+            leg.play_id = play.play_id
+            leg.waiting.append(play)
+            return
         try:
             with wave.open(play.path, "rb") as file:
                 duration_s = file.getnframes() / file.getframerate()
@@ -244,6 +285,7 @@ class FakeEngine:
     def _end_playback(self, call_id: str) -> None:
         leg = self._legs[call_id]
         leg.play_id = ""
+        leg.waiting = [command for command in leg.waiting if isinstance(command, wire.Bridge)]
         if leg.playback is not None:
             leg.playback.cancel()
             leg.playback = None
@@ -251,14 +293,23 @@ class FakeEngine:
             if heard.path and heard.end_s is None:
                 heard.end_s = self._loop.time()
 
-    def _bridge(self, call_id: str, peer_id: str) -> None:
-        if call_id in self._legs and peer_id in self._legs:
-            now = self._loop.time()
-            self.heard[call_id].append(Heard(now, peer_id=peer_id))
-            self.heard[peer_id].append(Heard(now, peer_id=call_id))
+    def _bridge(self, bridge: wire.Bridge) -> None:
+        legs = [self._legs.get(call_id) for call_id in (bridge.call_id, bridge.peer_id)]
+        if None in legs or bridge.call_id == bridge.peer_id:
+            return
+        for leg in legs:
+            if leg is not None and not leg.has_media:
+                leg.waiting.append(bridge)
+                return
+        now = self._loop.time()
+        for one, other in ((bridge.call_id, bridge.peer_id), (bridge.peer_id, bridge.call_id)):
+            if not any(heard.peer_id == other and heard.end_s is None for heard in self.heard[one]):
+                self.heard[one].append(Heard(now, peer_id=other))
 
     def _unbridge(self, call_id: str, peer_id: str) -> None:
         for one, other in ((call_id, peer_id), (peer_id, call_id)):
+            if leg := self._legs.get(one):
+                leg.waiting = [command for command in leg.waiting if isinstance(command, wire.Play) or not _joins(command, one, other)]
             for heard in self.heard.get(one, []):
                 if heard.peer_id == other and heard.end_s is None:
                     heard.end_s = self._loop.time()

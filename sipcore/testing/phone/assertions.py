@@ -46,7 +46,7 @@ class HeardAssertions:
 
         wanted = read_samples(reference) if isinstance(reference, str | Path) else reference
         heard = self._something_heard()
-        match = best_match(heard, wanted, RATE_HZ)
+        match = best_match(heard, wanted, RATE_HZ, min_overlap=min_coverage)
         start = round(match.delay_s * RATE_HZ)
         coverage = (min(start + len(wanted), len(heard)) - max(start, 0)) / max(1, len(wanted))
         if abs(match.correlation) < min_correlation or coverage < min_coverage:

@@ -1,0 +1,75 @@
+"""What holds for every test: nothing of ours is left when it is over."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_REAPING_S = 3.0
+"""A process that was ended is waited for this long, until its parent has taken note."""
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)}
+
+
+def _descendants() -> dict[int, str]:
+    """Every process that descends from this one, by pid: its state and command."""
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:  # noqa: PTH208 - this runs for every test
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+                name, _, rest = stat.read().decode(errors="replace").rpartition(")")
+        except OSError:
+            continue  # it is gone
+        state, parent, *_ = rest.split(maxsplit=2)
+        parents[pid], names[pid] = int(parent), f"{state} {name.partition('(')[2]}"
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: names[pid] for pid in found if pid != os.getpid()}
+
+
+def _sockets() -> set[str]:
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except OSError:
+            continue  # the descriptor that lists this folder
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for temporary files that nobody but these tests and their processes uses."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(temporary_folder: Path) -> Iterator[None]:
+    """Fail a test that leaves a thread, a child process, a socket or a temporary file."""
+    threads, processes, sockets, files = _threads(), _descendants(), _sockets(), set(temporary_folder.iterdir())
+    yield
+    deadline = time.monotonic() + _REAPING_S
+    while (left := {pid: name for pid, name in _descendants().items() if pid not in processes}) and time.monotonic() < deadline:
+        if not all(name.startswith(("Z", "X")) for name in left.values()):
+            break
+        time.sleep(0.01)
+    assert not left, f"processes left: {left}"
+    assert not (left_threads := _threads() - threads), f"threads left: {left_threads}"
+    assert not (left_sockets := _sockets() - sockets), f"sockets left: {left_sockets}"
+    assert not (left_files := set(temporary_folder.iterdir()) - files), f"temporary files left: {left_files}"
