@@ -65,7 +65,8 @@ class Play:
     """Play one file to the leg; files of one leg play one at a time, a new one replaces the running one.
 
     `path` names a 16-bit PCM mono WAV that `media` wrote, at least 20 ms long; PJSIP never sees another file.
-    Ends with `PlaybackFinished`, unless the leg ends first. `loop` repeats until `StopPlay`.
+    Ends with `PlaybackFinished`, unless the leg ends first; one that is replaced ends with the error "replaced". `loop` repeats until
+    `StopPlay`.
     """
 
     call_id: str
@@ -169,7 +170,9 @@ class RtpStatistics:
 
 @dataclass(frozen=True, slots=True)
 class CallDisconnected:
-    """The leg is over and its place is free again.
+    """The leg is over, and its place in the group is free again.
+
+    Underneath, PJSIP may need up to 32 s more for a far end that does not answer our BYE or CANCEL; the engine looks after that by itself.
 
     `sip_code` is the final answer to our INVITE when it was refused; after an answered call, 200 for a BYE that was sent or received;
     0 when no SIP message ended it (`error` then says what did: "worker lost", a PJSIP error).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from sipcore.store_thread import StoreThread
 
 log = logging.getLogger(__name__)
 
+DEBIAN_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"  # Debian's OpenSSL knows a folder only, and PJSIP wants a file
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 
 
@@ -401,6 +403,6 @@ def _default_engine(config: Config) -> Engine:
             max_legs=config.max_legs,
             min_workers=config.min_workers,
             user_agent=config.user_agent,
-            tls_ca_file=config.tls_ca_file,
+            tls_ca_file=config.tls_ca_file or ssl.get_default_verify_paths().cafile or DEBIAN_CA_FILE,
         )
     )
