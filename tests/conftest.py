@@ -21,20 +21,28 @@ def _threads() -> set[threading.Thread]:
 
 def _descendants() -> dict[int, str]:
     """Every process that descends from this one, by pid: its state and command."""
-    parents: dict[int, int] = {}
-    names: dict[int, str] = {}
-    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:  # noqa: PTH208 - this runs for every test
+    found: dict[int, str] = {}
+    unseen = _children(os.getpid())
+    while unseen:
+        pid = unseen.pop()
         try:
-            with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
-                name, _, rest = stat.read().decode(errors="replace").rpartition(")")
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
         except OSError:
             continue  # it is gone
-        state, parent, *_ = rest.split(maxsplit=2)
-        parents[pid], names[pid] = int(parent), f"{state} {name.partition('(')[2]}"
-    found = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {pid: names[pid] for pid in found if pid != os.getpid()}
+        found[pid] = f"{rest.split()[0]} {name.partition('(')[2]}"
+        unseen += _children(pid)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Of all its threads; needs CONFIG_PROC_CHILDREN, which Debian and Ubuntu have."""
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in children.read_text().split()]
+        except OSError:
+            continue
+    return found
 
 
 def _sockets() -> set[str]:

@@ -14,30 +14,30 @@ def outbound(**settings) -> Outbound:
 
 
 def test_number_goes_to_the_trunk():
-    out = outbound(trunk="sip:trunk.example:5080;transport=tcp", username="acme", password="secret")
+    out = outbound(trunk="sip:trunk.example:5080;transport=tcp", username="acme", password="op3n-s3same")
     dial = out.dial("c", "g", ALICE, BOB)
     assert dial.request_uri == "sip:+821021656521@trunk.example:5080;transport=tcp"
     assert dial.from_uri == '"Al \\"A\\" Lice" <sip:+821028286521@trunk.example>'
     assert (dial.account.username, dial.account.password, dial.account.route_uri) == (
         "acme",
-        "secret",
+        "op3n-s3same",
         None,
     )
     assert dial.headers == ()
     assert (dial.call_id, dial.group_id) == ("c", "g")
-    assert "secret" not in repr(dial)
-    assert "secret" not in repr(make_config({"password": "secret"}))
+    assert "op3n-s3same" not in repr(dial)
+    assert "op3n-s3same" not in repr(make_config({"password": "op3n-s3same"}))
 
 
 def test_direct_target_gets_no_credentials():
-    out = outbound(trunk="sip:trunk.example", username="acme", password="secret", p_asserted_identity=True)
+    out = outbound(trunk="sip:trunk.example", username="acme", password="op3n-s3same", p_asserted_identity=True)
     dial = out.dial("c", "g", ALICE, parse_address("sip:bob@pbx.example:5070"))
     assert dial.request_uri == "sip:bob@pbx.example:5070"
     assert (dial.account.username, dial.account.password, dial.headers) == ("", "", ())
 
 
 def test_sip_target_at_the_trunk_uses_the_trunk():
-    out = outbound(trunk="sip:trunk.example", username="acme", password="secret", p_asserted_identity=True)
+    out = outbound(trunk="sip:trunk.example", username="acme", password="op3n-s3same", p_asserted_identity=True)
     dial = out.dial("c", "g", ALICE, parse_address("sip:100@trunk.example"))
     assert dial.account.username == "acme"
     assert dial.headers == (("P-Asserted-Identity", "<sip:+821028286521@trunk.example>"),)

@@ -14,6 +14,8 @@ from sipcore.testing import g711
 from sipcore.testing.phone import CallState, Phone, Tone
 from sipcore.testing.phone.audio import read_samples, write_samples
 
+pytestmark = pytest.mark.sip
+
 RATE_HZ = 8000
 
 

@@ -9,6 +9,8 @@ from raw_caller import RawCaller, read_text
 
 from sipcore.testing.phone import CallState, Phone
 
+pytestmark = pytest.mark.sip
+
 
 def test_answers_and_is_hung_up(phone, caller):
     ok = caller.establish(headers=[("Record-Route", "<sip:127.0.0.1:9;lr>, <sip:127.0.0.1:10;lr>"), ("X-Note", "a")])
