@@ -19,13 +19,18 @@ _SPARE_PAIRS: Final = 1  # PJSIP may bind one pair beyond the range it is told
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds the pool. `capacity` is the legs of one worker; `rtp_ports` is inclusive."""
+    """What bounds the pool. `capacity` is the legs of one worker; `rtp_ports` is inclusive.
+
+    `rtp_rotation` moves the place where the port blocks begin: two pools that share a range, or one that was started again while
+    far ends of its past life still send, then seldom meet on the same ports.
+    """
 
     capacity: int
     max_legs: int
     min_workers: int
     idle_s: float
     rtp_ports: tuple[int, int]
+    rtp_rotation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ class Placement:
         worker_id, self._next_id = self._next_id, self._next_id + 1
         self._workers[worker_id] = _Worker(idle_since=now)
         self._indexes[worker_id] = index
-        first = self._first_port + index * self._block_ports
+        first = self._first_port + (index + self._limits.rtp_rotation) % self.max_workers * self._block_ports
         return NewWorker(worker_id, index, first, first + self._block_ports - 1)
 
     def _drop_if_empty(self, group_id: str, now: float) -> None:

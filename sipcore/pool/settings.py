@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from sipcore.wire import WorkerSettings
@@ -38,7 +39,7 @@ class PoolSettings:
 
     def limits(self, capacity: int) -> Limits:
         """For `Placement`; `capacity` is what the endpoint was compiled for."""
-        return Limits(capacity, self.max_legs, self.min_workers, self.idle_s, self.rtp_ports)
+        return Limits(capacity, self.max_legs, self.min_workers, self.idle_s, self.rtp_ports, rtp_rotation=secrets.randbelow(1 << 16))
 
     def worker(self, new: NewWorker, control_pid: int) -> WorkerSettings:
         """What one worker is told."""

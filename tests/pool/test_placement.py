@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sipcore.errors import CapacityError
-from sipcore.pool.placement import Limits, Placement
+from sipcore.pool.placement import Limits, NewWorker, Placement
 
 LIMITS = Limits(capacity=4, max_legs=14, min_workers=1, idle_s=30.0, rtp_ports=(16385, 16384 + 130))
 PICK = st.integers(0, 1000)
@@ -178,3 +178,27 @@ def test_misuse_is_refused():
         placement.reserve("a", 1, 0.0)
     with pytest.raises(ValueError, match="0 legs"):
         placement.reserve("b", 0, 0.0)
+
+
+def started(placement: Placement, count: int) -> list[NewWorker]:
+    return [new for number in range(count) if (new := placement.reserve(f"group-{number}", 4, 0.0)) is not None]
+
+
+def test_rotation_moves_the_port_blocks_and_loses_none():
+    plain = started(Placement(Limits(4, 200, 0, 30.0, (20000, 20319))), 5)
+    rotated = started(Placement(Limits(4, 200, 0, 30.0, (20000, 20319), rtp_rotation=7)), 5)
+    assert [worker.index for worker in plain] == [worker.index for worker in rotated]
+    assert rotated[0].rtp_port_first != plain[0].rtp_port_first
+    assert len({worker.rtp_port_first for worker in rotated}) == 5
+    assert all(20000 <= worker.rtp_port_first < worker.rtp_port_last <= 20319 for worker in rotated)
+
+
+def test_ports_of_a_lost_worker_are_taken_last():
+    """Far ends of its calls may send there still, and PJSIP would answer them with the next call's audio."""
+    placement = Placement(Limits(4, 200, 0, 30.0, (20000, 20319)))
+    (lost,) = started(placement, 1)
+    placement.dial("group-0", "call")
+    placement.lose(lost.worker_id)
+    placement.free(lost.worker_id)
+    later = [placement.reserve(f"later-{number}", 4, 1.0) for number in range(placement.max_workers)]
+    assert [worker.index for worker in later if worker] == [*range(1, placement.max_workers), lost.index]

@@ -1,0 +1,64 @@
+"""Free ports for the programs and sockets of a test: never a fixed number."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Final
+
+_TRIES: Final = 200
+_PROC_TABLES: Final = {"udp": "/proc/net/udp", "tcp": "/proc/net/tcp"}
+_TCP_LISTEN: Final = "0A"
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that is free for UDP and TCP at this moment; for a program that cannot take port 0 itself.
+
+    Raises:
+        OSError: there is none.
+    """
+    for _ in range(_TRIES):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+            udp.bind((host, 0))
+            port: int = udp.getsockname()[1]
+            with contextlib.suppress(OSError):
+                tcp.bind((host, port))
+                return port
+    raise OSError(f"no port of {host} is free for both UDP and TCP")
+
+
+def bind_rtp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
+    """UDP sockets on a free even port and on the odd one above it (RFC 3550 §11), non-blocking.
+
+    Raises:
+        OSError: there is none.
+    """
+    for _ in range(_TRIES):
+        rtp = _bound(host, 0)
+        port = rtp.getsockname()[1]
+        if port % 2 == 0:
+            with contextlib.suppress(OSError):
+                return rtp, _bound(host, port + 1)
+        rtp.close()
+    raise OSError(f"no pair of free UDP ports on {host}")
+
+
+def is_bound(port: int, transport: str = "udp") -> bool:
+    """Whether some process of this machine has the IPv4 port (for `tcp`: listens on it). Linux only."""
+    wanted = f":{port:04X}"
+    for line in Path(_PROC_TABLES[transport]).read_text(encoding="ascii").splitlines()[1:]:
+        _, local, _, state, *_ = line.split()
+        if local.endswith(wanted) and (transport == "udp" or state == _TCP_LISTEN):
+            return True
+    return False
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

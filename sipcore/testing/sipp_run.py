@@ -1,0 +1,85 @@
+"""One run of SIPp: what it is told, as its command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from sipcore.testing.ports import free_port
+
+HOST: Final = "127.0.0.1"
+_OWN_LIMIT_EXTRA_S: Final = 30
+"""SIPp also ends by itself this long after our limit: even a test process that was killed leaves none behind for ever."""
+
+Transport = Literal["udp", "tcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of SIPp, as its command line says it."""
+
+    scenario: Path
+    calls: int = 1
+    """Calls to wait for or to place; 0 expects that none comes."""
+    timeout_s: float = 30.0
+    """After this long SIPp is ended, whatever it does."""
+    keys: Mapping[str, str | int] | None = None
+    """`[name]` in the scenario."""
+    rows: Sequence[Sequence[str | int]] = ()
+    """One for each call: `[field0]`, `[field1]`, ... in the scenario."""
+    pause_ms: int = 0
+    """Length of each `<pause/>` of the scenario."""
+    transport: Transport = "udp"
+    absorbs_retransmissions: bool = True
+    """False: a repeated message is one more message of the scenario, and SIPp repeats nothing itself."""
+    target: str = ""
+    rate: float = 10.0
+    """New calls a second, as a caller."""
+    user: str = "sipp"
+    """The user part of `uas.uri`, and of the request URI of a caller."""
+    password: str = "password"  # noqa: S105 - of a test account
+
+    def arguments(self, log_dir: Path, port: int) -> list[str]:
+        """The command line, without the program."""
+        options: dict[str, object] = {
+            "-sf": self.scenario,
+            "-i": HOST,
+            "-p": port,
+            "-ci": HOST,
+            "-cp": free_port(),
+            "-mi": HOST,
+            "-mp": free_port(),
+            "-t": "t1" if self.transport == "tcp" else "u1",
+            "-m": max(self.calls, 1),
+            "-d": self.pause_ms,
+            "-s": self.user,
+            "-au": self.user,
+            "-ap": self.password,
+            "-timeout": f"{int(self.timeout_s) + _OWN_LIMIT_EXTRA_S}s",
+            "-error_file": log_dir / "errors.log",
+            "-message_file": log_dir / "messages.log",
+            "-screen_file": log_dir / "screen.log",
+            "-log_file": log_dir / "actions.log",
+            "-stf": log_dir / "statistics.csv",
+            "-fd": "1",
+        }
+        if self.target:
+            options["-r"] = f"{self.rate:g}"
+        arguments = [str(part) for pair in options.items() for part in pair]
+        arguments += ["-nostdin", "-bind_local", "-trace_err", "-trace_msg", "-trace_screen", "-trace_logs", "-trace_stat"]
+        for name, value in (self.keys or {}).items():
+            arguments += ["-key", name, str(value)]
+        if self.rows:
+            arguments += ["-inf", str(_write_rows(log_dir, self.rows))]
+        if not self.absorbs_retransmissions:
+            arguments.append("-nr")
+        return [*([self.target] if self.target else []), *arguments]
+
+
+def _write_rows(log_dir: Path, rows: Sequence[Sequence[str | int]]) -> Path:
+    path = log_dir / "rows.csv"
+    lines = ["SEQUENTIAL", *(";".join(str(cell) for cell in row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

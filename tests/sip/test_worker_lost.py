@@ -1,0 +1,72 @@
+"""A PJSIP process is killed in the middle of calls.
+
+The far ends of its calls are not told, and go on sending RTP to ports that are not ours any more: the next call must not get it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from sipcore import Connect, Play
+from sipcore.testing.ports import is_bound
+from sipcore.testing.rtp_sink import RtpSink
+
+from .listening import RATE_HZ, assert_ended, assert_heard, assert_one_hangup, legs, outcomes, started, write_burst
+
+
+def workers(switch):
+    """What the pool says of its processes."""
+    return switch._switch.engine.workers()
+
+
+def test_its_calls_fail_the_others_go_on(sipp, open_switch, tmp_path, rtp_ports):
+    song = write_burst(tmp_path / "song.wav", 4.0)
+    jingle = write_burst(tmp_path / "jingle.wav", 1.0)
+    with (
+        RtpSink(500.0) as ear_a,
+        RtpSink(900.0) as ear_b,
+        RtpSink() as ear_other,
+        RtpSink() as ear_next,
+        sipp.uas("uas-200-stay-expect-nothing.xml", keys={"rtp_port": ear_a.port}, pause_ms=2500) as a,
+        sipp.uas("uas-200-stay-expect-nothing.xml", keys={"rtp_port": ear_b.port}, pause_ms=2500) as b,
+        sipp.uas("uas-200-bye-expect-200.xml", keys={"rtp_port": ear_other.port, "reason": "Q.850;cause=16"}, pause_ms=3500) as other,
+        sipp.uas("uas-200-expect-bye.xml", keys={"rtp_port": ear_next.port}) as following,
+        open_switch() as switch,
+    ):
+        bridged = switch.calls.create(destination=a.uri, actions=[Connect([b.uri])])
+        started(bridged, 0)
+        (doomed,) = workers(switch)
+        # The connect needs a whole worker, so this is another one; the far end hangs up before it comes to that.
+        whole = Connect(["sip:nobody@127.0.0.1:9"] * (switch._switch.engine.leg_capacity - 1))
+        undisturbed = switch.calls.create(destination=other.uri, actions=[Play(["song.wav"]), whole])
+        ear_a.wait_for_tone(900.0)
+        ear_b.wait_for_tone(500.0)
+        ear_other.wait_for_packets(10)
+        assert is_bound(rtp_ports[0])
+        (doomed,) = [worker for worker in workers(switch) if worker.pid == doomed.pid]
+        assert doomed.legs == 2
+        killed_s = time.monotonic()
+        os.kill(doomed.pid, signal.SIGKILL)
+        record = bridged.wait(timeout_s=5)
+        (leg,) = legs(switch, bridged)
+        assert time.monotonic() - killed_s < 1.0
+        next_record = switch.calls.create(destination=following.uri, actions=[Play(["jingle.wav"])]).wait(timeout_s=15)
+        other_record = undisturbed.wait(timeout_s=15)
+        assert doomed.pid not in {worker.pid for worker in workers(switch)}
+        assert not is_bound(doomed.sip_port)
+        assert not is_bound(rtp_ports[0])
+        assert [uas.wait(timeout_s=8).failed for uas in (a, b, other, following)] == [0, 0, 0, 0]
+    for lost in (record, leg):
+        assert_ended(lost, "remote", "failed", 200)
+    assert leg.master_call_id == record.id
+    assert_one_hangup(bridged)
+    assert outcomes(bridged) == [("connect", "interrupted")]
+    assert_ended(other_record, "remote", "normal", 200, "OK", q850=16)
+    assert_ended(next_record, "local", "normal", 200, "OK")
+    assert_heard(ear_next, jingle)
+    assert_heard(ear_other, song[: 3 * RATE_HZ])
+    assert ear_other.lost == 0
+    assert outcomes(undisturbed) == [("play", "interrupted")]
+    assert ear_other.max_gap_ms < 200, "no gap but this machine's own stutter"
