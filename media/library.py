@@ -63,6 +63,10 @@ class AudioLibrary:
         self._closing = threading.Event()
         self._changed = threading.Condition()
         self._at_work = 0
+        self.speech_hits = 0
+        """Texts that were in the cache already."""
+        self.speech_misses = 0
+        """Texts that had to be spoken."""
 
     def check_speech(self, text: str, language: str = "en-US", gender: str = "female") -> None:
         """Refuse what :meth:`speech` would refuse. Fast; the first call may start the synthesizer to learn its languages (0.2 s).
@@ -101,9 +105,12 @@ class AudioLibrary:
                 kind="speech", text=text, language=tag, gender=gender, engine=engine.name, version=engine.version, rate_hz=self._rate_hz
             )
             if (ready := self._cache.get(key)) is not None:
+                self._count_speech(is_hit=True)
                 return ready
             with self._cache.exclusive(key, cancellation):
-                if (ready := self._cache.get(key)) is not None:
+                ready = self._cache.get(key)
+                self._count_speech(is_hit=ready is not None)
+                if ready is not None:
                     return ready
                 samples = self._at_our_rate(engine.render(text, tag, gender, cancellation))
                 if not len(samples) or int(np.abs(samples.astype(np.int32)).max()) <= _SILENT_PEAK:
@@ -165,6 +172,13 @@ class AudioLibrary:
             with self._changed:
                 self._at_work -= 1
                 self._changed.notify_all()
+
+    def _count_speech(self, *, is_hit: bool) -> None:
+        with self._changed:
+            if is_hit:
+                self.speech_hits += 1
+            else:
+                self.speech_misses += 1
 
     def _checked_language(self, text: str, language: str, gender: str) -> str:
         check_text(text, self._limits.text_max_chars)

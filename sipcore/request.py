@@ -43,8 +43,8 @@ def parse_request(body: Mapping[str, Any], user_id: int = 1) -> CallRequest:
         InvalidRequest: with every fault found.
     """
     faults = _unknown_keys(body, _KEYS)
-    actions, source, event_url = _common(body, faults, needs_source=False)
     destination = _address(body, "destination", "destination", faults)
+    actions, source, event_url = _common(body, faults, needs_source=False)
     if faults or destination is None:
         raise InvalidRequest(faults)
     return CallRequest(destination, source, actions, user_id, event_url)
@@ -57,9 +57,8 @@ def parse_requests(body: Mapping[str, Any], user_id: int = 1) -> tuple[CallReque
         InvalidRequest: with every fault found.
     """
     faults = _unknown_keys(body, _GROUP_KEYS)
+    found = [(_address(value, key, place, faults), place) for value, key, place in _destinations(body, faults)]
     actions, source, event_url = _common(body, faults, needs_source=True)
-    places = _destinations(body, faults)
-    found = [(_address(value, key, place, faults), place) for value, key, place in places]
     if faults:
         raise InvalidRequest(faults)
     return tuple(CallRequest(address, source, actions, user_id, event_url, place) for address, place in found if address is not None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,6 +56,12 @@ _calls = sa.Table(
     sa.Index("calls_live", "status", sqlite_where=sa.text("status != 'hangup'")),
 )
 
+_insert = upsert(_calls)
+_PUT = _insert.on_conflict_do_update(
+    index_elements=["id"], set_={column.name: _insert.excluded[column.name] for column in _calls.columns if column.name != "tm_create"}
+)
+"""Made once: building it takes longer than running it."""
+
 
 class CallStore:
     """The calls of one switch. Use from one thread.
@@ -95,15 +102,29 @@ class CallStore:
         with self._engine.connect() as connection:
             return parse_time(connection.scalar(sa.select(sa.func.max(_calls.c.tm_create))) or "")
 
+    def put_all(self, records: Sequence[CallRecord]) -> None:
+        """Keep several records, new or changed, in one transaction if that can be; one that cannot be written does not keep the others back."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_PUT, [_to_row(record) | {"owner": self._owner} for record in records])
+        except sa.exc.DBAPIError:
+            failures = []
+            for record in records:
+                try:
+                    self.put(record)
+                except sa.exc.DBAPIError as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0] from None
+
     def put(self, record: CallRecord) -> None:
         """Keep the record, new or changed."""
         row = _to_row(record) | {"owner": self._owner}
-        changes = {name: value for name, value in row.items() if name != "tm_create"}
         for later in range(MAX_SAME_TIMES):
             row["tm_create"] = format_time(record.tm_create + later * timedelta(microseconds=1))
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(upsert(_calls).values(row).on_conflict_do_update(index_elements=["id"], set_=changes))
+                    connection.execute(_PUT, row)
             except sa.exc.IntegrityError:  # another process that writes to this file took the same microsecond
                 continue
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -25,6 +26,8 @@ class StoreThread:
         self._store: CallStore | None = None
         self._thread = ThreadPoolExecutor(1, "sipcore-store")
         self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._unwritten: dict[str, CallRecord] = {}
 
     async def open(self, now: datetime) -> datetime | None:
         """Open the store, close the calls of processes that are gone, and return the newest `tm_create`.
@@ -42,8 +45,16 @@ class StoreThread:
         return await self._run(opened)
 
     def keep(self, record: CallRecord) -> None:
-        """Write the record soon. A write that fails is logged; the call goes on."""
-        self._loop.run_in_executor(self._thread, self._opened.put, record).add_done_callback(_log_failure)
+        """Write the record soon. A write that fails is logged; the call goes on.
+
+        What is asked for while the thread is busy is written together, each call as it was last.
+        """
+        store = self._opened
+        with self._lock:
+            is_first = not self._unwritten
+            self._unwritten[record.id] = record
+        if is_first:
+            self._loop.run_in_executor(self._thread, self._write, store).add_done_callback(_log_failure)
 
     async def get(self, call_id: str) -> CallRecord | None:
         """The record, `None` when there is none."""
@@ -61,6 +72,11 @@ class StoreThread:
             store, self._store = self._store, None
             await self._run(store.close)
         self._thread.shutdown()
+
+    def _write(self, store: CallStore) -> None:
+        with self._lock:
+            records, self._unwritten = list(self._unwritten.values()), {}
+        store.put_all(records)
 
     @property
     def _opened(self) -> CallStore:

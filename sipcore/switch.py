@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from media import AudioLibrary, Synthesizer
+from media import AudioLibrary, MediaError, Synthesizer
 from sipcore.actions import Action
 from sipcore.clock import Clock, SystemClock
 from sipcore.config import Config, load_config, make_config
@@ -145,6 +145,22 @@ class AsyncSwitch:
         self._exchange = Exchange(config, self.engine, library, self.store, self._clock, newest)
         self._is_open, self._is_draining = True, False
         log.info("open: SIP at %s, up to %d legs", self.sip_address, config.max_legs)
+
+    def session(self, call_id: str) -> Session | None:
+        """A call that is not over, also while the switch closes."""
+        return None if self._exchange is None else self._exchange.live(call_id)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Every call that is not over, also while the switch closes."""
+        return () if self._exchange is None else self._exchange.sessions()
+
+    async def warm_up(self) -> None:
+        """Start now what the first `talk` would wait for (0.2 s): for a switch that stays."""
+        library = self.exchange.library
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, library.check_speech, "hello")
+        except MediaError as error:
+            log.warning("talk will not work: %s", error)
 
     def stop_taking_calls(self) -> None:
         """From now on `create` raises `SwitchDraining`; calls that are up go on."""
@@ -315,12 +331,12 @@ class AsyncCalls:
 
     def live(self, call_id: str) -> AsyncCall | None:
         """A call that is not over; `None` when there is none of this id."""
-        session = self._switch.exchange.live(call_id)
+        session = self._switch.session(call_id)
         return None if session is None else AsyncCall(session)
 
     def live_records(self) -> tuple[CallRecord, ...]:
-        """The records of every call that is not over; none while the switch is not open."""
-        return tuple(session.record for session in self._switch.exchange.sessions()) if self._switch.is_open else ()
+        """The records of every call that is not over."""
+        return tuple(session.record for session in self._switch.sessions())
 
     async def get(self, call_id: str, *, user_id: int | None = None) -> CallRecord:
         """The record of a call, live or over; with `user_id` only of this user's.

@@ -224,6 +224,15 @@ class Calls:
         work = _calling(lambda: self._calls.create(body, destination=destination, source=source, actions=actions))
         return Call(self._switch, self._switch.run(work))
 
+    def create_all(self, body: Mapping[str, Any], *, user_id: int = 1) -> list[Call]:
+        """Place the calls of a request with `destinations`: all of them, or none. See `AsyncCalls.create_all`.
+
+        Raises:
+            InvalidRequest, CapacityError, SwitchClosed: as `create`.
+        """
+        work = _calling(lambda: self._calls.create_all(body, user_id=user_id))
+        return [Call(self._switch, call) for call in self._switch.run(work)]
+
     def get(self, call_id: str) -> CallRecord:
         """The record of a call, live or over.
 

@@ -48,6 +48,8 @@ class PjsipPool:
         self._resolver = Resolver(lambda call_id, error: self._end(call_id, remote=True, error=error))
         self._sip_address = ""
         self._is_open = False
+        self.workers_lost = 0
+        """Workers that died since the start."""
         self._all_gone = asyncio.Event()
         self._all_gone.set()
         self._first_ready: asyncio.Future[None] | None = None
@@ -246,6 +248,7 @@ class PjsipPool:
     def worker_lost(self, worker: WorkerHandle, reason: str) -> None:
         """See `WorkerOwner`. Ends exactly its legs."""
         if not worker.is_ending:
+            self.workers_lost += 1
             log.error("worker %d (process %d) lost: %s", worker.worker_id, worker.pid, reason)
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_exception(OSError(reason))
