@@ -103,7 +103,7 @@ class CallStore:
             return parse_time(connection.scalar(sa.select(sa.func.max(_calls.c.tm_create))) or "")
 
     def put_all(self, records: Sequence[CallRecord]) -> None:
-        """Keep several records, new or changed, in one transaction if that can be; one that cannot be written does not keep the others back."""
+        """Keep several records, new or changed, in one transaction if that can be; one that cannot be written keeps no other back."""
         try:
             with self._engine.begin() as connection:
                 connection.execute(_PUT, [_to_row(record) | {"owner": self._owner} for record in records])
