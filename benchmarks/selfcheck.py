@@ -11,9 +11,8 @@ import re
 import socket
 import subprocess
 
-from harness import Generator, in_ms, print_table
-
 from build import build
+from harness import Generator, in_ms, print_table
 
 
 def _sdp(description: str, port: int) -> str:
