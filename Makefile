@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: install demo test check format bench soak clean
+.PHONY: install demo test check format bench clean
 
 BIN := .venv/bin
 
@@ -32,7 +32,11 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.dev  ## speed and memory; see benchmarks/README.md
-	$(BIN)/python benchmarks/report.py --run
+	$(BIN)/python benchmarks/outbound.py --calls 64 --seconds 20 --rounds 3
+	$(BIN)/python benchmarks/outbound.py --calls 150 --seconds 20 --rounds 3
+	$(BIN)/python benchmarks/bridge.py --rounds 5 --seconds 10
+	$(BIN)/python benchmarks/idle.py --workers 8 --seconds 60 --legs 32
+	$(BIN)/python benchmarks/report.py --output build/bench/figures.md --plot build/bench/deviation.svg
 
 clean:
 	rm -rf build .venv .mypy_cache .ruff_cache .hypothesis
