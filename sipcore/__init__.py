@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sipcore.actions import Action, Connect, Play, Talk
     from sipcore.addresses import Address
+    from sipcore.calls import AsyncCall
     from sipcore.config import Config
     from sipcore.errors import (
         CallFailed,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
         LegResult,
     )
     from sipcore.record import CallRecord, Page
-    from sipcore.switch import AsyncCall, AsyncSwitch
+    from sipcore.switch import AsyncSwitch
     from sipcore.sync import Call, Switch
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "sipcore.actions": ("Action", "Connect", "Play", "Talk"),
     "sipcore.addresses": ("Address",),
+    "sipcore.calls": ("AsyncCall",),
     "sipcore.config": ("Config",),
     "sipcore.errors": (
         "CallFailed",
@@ -85,7 +87,7 @@ _HOMES = {
         "LegResult",
     ),
     "sipcore.record": ("CallRecord", "Page"),
-    "sipcore.switch": ("AsyncCall", "AsyncSwitch"),
+    "sipcore.switch": ("AsyncSwitch",),
     "sipcore.sync": ("Call", "Switch"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

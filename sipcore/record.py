@@ -14,7 +14,7 @@ from sipcore.addresses import Address
 from sipcore.engine import RtpStatistics
 
 NIL_ID = "00000000-0000-0000-0000-000000000000"
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+_TIME_CHARS = len("2021-02-04 04:44:20.904662")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Page:
 
 def format_time(moment: datetime | None) -> str:
     """`YYYY-MM-DD HH:MM:SS.ffffff` in UTC, `""` for `None`."""
-    return "" if moment is None else moment.astimezone(UTC).strftime(_TIME_FORMAT)
+    return "" if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")[:_TIME_CHARS]
 
 
 def parse_time(text: str) -> datetime | None:
@@ -111,4 +111,8 @@ def parse_time(text: str) -> datetime | None:
     Raises:
         ValueError: the text is not a time of this form.
     """
-    return None if not text else datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
+    if not text:
+        return None
+    if len(text) != _TIME_CHARS or text[10] != " ":
+        raise ValueError(f"{text!r} is not a time like 2021-02-04 04:44:20.904662")
+    return datetime.fromisoformat(f"{text}+00:00")  # a page of calls has 500 times, and strptime takes 25 us for each

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.pool import StaticPool
@@ -169,7 +170,12 @@ def _opened(location: str | Path) -> sa.Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         database = str(path)
     url = sa.URL.create("sqlite", database=database)
-    engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 10})
+    engine = sa.create_engine(
+        url,
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": 10},
+        json_deserializer=msgspec.json.decode,  # a page of calls has 500 values in JSON
+    )
     try:
         with engine.begin() as connection:
             connection.execute(sa.text("PRAGMA journal_mode=WAL"))

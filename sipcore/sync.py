@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sipcore.actions import Action
+from sipcore.calls import AsyncCall
 from sipcore.config import Config, load_config
 from sipcore.errors import SwitchClosed
 from sipcore.events import CallEvent, CallHangup
 from sipcore.record import CallRecord, Page
 from sipcore.store import DEFAULT_PAGE_SIZE
-from sipcore.switch import AsyncCall, AsyncSwitch
+from sipcore.switch import AsyncSwitch
 
 Result = TypeVar("Result")
 

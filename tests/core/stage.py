@@ -12,8 +12,9 @@ from typing import Any
 
 import media.wav
 from media import Cancellation, Speech, tones
+from sipcore.calls import AsyncCall
 from sipcore.events import ActionFinished, ActionStarted, CallEvent, CallHangup
-from sipcore.switch import AsyncCall, AsyncSwitch
+from sipcore.switch import AsyncSwitch
 from sipcore.testing.clock import VirtualClock, run_virtual
 from sipcore.testing.fake_engine import FakeEngine, FarEnd
 

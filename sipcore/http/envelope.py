@@ -1,0 +1,64 @@
+"""What of a call is told to the outside: `{"type": "call_ringing", "data": {the call}}`, and what else an event has to say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from sipcore import events
+from sipcore.record import CallRecord, format_time
+
+TYPES: Final[dict[type[events.CallEvent], str]] = {
+    events.CallCreated: "call_created",
+    events.CallDialing: "call_dialing",
+    events.CallRinging: "call_ringing",
+    events.CallAnswered: "call_progressing",
+    events.CallUpdated: "call_updated",
+    events.CallHangingUp: "call_updated",
+    events.CallHangup: "call_hangup",
+    events.DigitReceived: "dtmf_received",
+    events.CallMediaStarted: "media_started",
+    events.ActionStarted: "action_started",
+    events.ActionFinished: "action_finished",
+}
+WEBHOOK_TYPES: Final = frozenset(
+    {
+        "call_created",
+        "call_dialing",
+        "call_ringing",
+        "call_progressing",
+        "call_updated",
+        "call_hangup",
+        "recording_started",
+        "recording_finished",
+        "dtmf_received",
+    }
+)
+"""What an `event_url` gets; the event stream has all of them."""
+
+
+def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
+    """The JSON object of an event; `record` is the call as it was then."""
+    told: dict[str, Any] = {"type": TYPES[type(event)], "at": format_time(event.at), "data": record.to_json()}
+    match event:
+        case events.CallRinging(sip_code=code):
+            told["sip"] = {"code": code}
+        case events.CallHangup():
+            told["sip"] = {"code": record.sip_code, "phrase": record.sip_phrase, "q850_cause": record.q850_cause}
+            told["statistics"] = None if record.statistics is None else asdict(record.statistics)
+        case events.DigitReceived():
+            told["dtmf"] = {"digit": event.digit, "duration_ms": event.duration_ms}
+        case events.CallMediaStarted():
+            told["media"] = {"codec": event.codec}
+        case events.ActionStarted():
+            told["action"] = {"index": event.index, "type": event.type, "id": event.action_id}
+        case events.ActionFinished():
+            told["action"] = {
+                "index": event.index,
+                "type": event.type,
+                "id": event.action_id,
+                "outcome": event.outcome,
+                "detail": event.detail,
+                "legs": [asdict(leg) for leg in event.legs],
+            }
+    return told

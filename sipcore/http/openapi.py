@@ -1,0 +1,177 @@
+"""The OpenAPI 3.1 document, made from the action models and the same limits that the switch checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sipcore import __version__
+from sipcore.actions import MAX_DESTINATIONS, json_schema
+from sipcore.call import HangupReason, Status
+from sipcore.http.errors import STATUS_NAMES
+from sipcore.store import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+
+_ID: Final = {"type": "string", "format": "uuid"}
+_TIME: Final = {
+    "type": "string",
+    "pattern": r"^([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6})?$",
+    "description": "UTC, `YYYY-MM-DD HH:MM:SS.ffffff`; empty when it has not happened.",
+}
+_SHOWN_ADDRESS: Final = {
+    "type": "object",
+    "properties": {"type": {"type": "string", "enum": ["tel", "sip"]}, "target": {"type": "string"}, "name": {"type": "string"}},
+    "required": ["type", "target", "name"],
+    "additionalProperties": False,
+}
+_CALL: Final[Mapping[str, Any]] = {
+    "id": _ID,
+    "user_id": {"type": "integer", "minimum": 1},
+    "flow_id": _ID,
+    "conf_id": _ID,
+    "type": {"type": "string", "enum": ["flow", "conference", "sip-service"]},
+    "master_call_id": _ID | {"description": "On a leg that a `connect` made: the call it was made for."},
+    "chained_call_ids": {"type": "array", "items": _ID},
+    "recording_id": _ID,
+    "recording_ids": {"type": "array", "items": _ID},
+    "source": _SHOWN_ADDRESS,
+    "destination": _SHOWN_ADDRESS,
+    "status": {"type": "string", "enum": [str(status) for status in Status]},
+    "direction": {"type": "string", "enum": ["incoming", "outgoing"]},
+    "hangup_by": {"type": "string", "enum": ["", "remote", "local"]},
+    "hangup_reason": {"type": "string", "enum": ["", *(str(reason) for reason in HangupReason)]},
+    **dict.fromkeys(("tm_create", "tm_update", "tm_progressing", "tm_ringing", "tm_hangup"), _TIME),
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sipcore", "version": __version__, "description": "Place phone calls and follow them to their end."},
+        "paths": _paths(),
+        "components": {"schemas": _schemas(), "securitySchemes": _SECURITY},
+        "security": [{name: []} for name in _SECURITY],
+    }
+
+
+_SECURITY: Final = {
+    "query": {"type": "apiKey", "in": "query", "name": "token"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "token"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+
+def _schemas() -> dict[str, Any]:
+    actions = json_schema()
+    definitions = actions.pop("$defs")
+    actions.pop("$schema")
+    schemas = {"Actions": actions, **definitions}
+    _point_to_components(schemas)
+    call = {"type": "object", "properties": dict(_CALL), "required": list(_CALL), "additionalProperties": False}
+    calls = {"type": "array", "items": _ref("Call")}
+    fault = _closed({"field": {"type": "string"}, "message": {"type": "string"}})
+    error = _closed(
+        {
+            "status": {"type": "string", "enum": list(STATUS_NAMES.values())},
+            "reason": {"type": "string"},
+            "message": {"type": "string"},
+            "details": {"type": "array", "items": fault},
+        }
+    )
+    return schemas | {
+        "Party": {"anyOf": [_ref("Address"), {"type": "string", "description": '"tel:+E164", "+E164" or "sip:user@host[:port]"'}]},
+        "CallRequest": _call_request(),
+        "Call": call,
+        "Calls": _closed({"calls": calls, "groupcalls": {"type": "array", "maxItems": 0}}),
+        "CallPage": _closed({"result": calls, "next_page_token": _TIME}),
+        "Error": _closed({"error": error}),
+    }
+
+
+def _call_request() -> dict[str, Any]:
+    properties = {
+        "source": _ref("Party"),
+        "destination": _ref("Party"),
+        "destinations": {"type": "array", "items": _ref("Party"), "minItems": 1, "maxItems": MAX_DESTINATIONS},
+        "actions": {"anyOf": [_ref("Actions"), {"type": "null"}]},
+        "event_url": {"type": ["string", "null"], "description": "Where the events of the call and of its legs are sent."},
+    }
+    one_of = [{"required": ["destination"]}, {"required": ["destinations"]}]
+    return {"type": "object", "properties": properties, "required": ["source"], "oneOf": one_of, "additionalProperties": False}
+
+
+def _paths() -> dict[str, Any]:
+    page = [
+        _query(
+            "page_size", {"type": "integer", "minimum": 1, "default": DEFAULT_PAGE_SIZE}, f"More than {MAX_PAGE_SIZE} is {MAX_PAGE_SIZE}."
+        ),
+        _query("page_token", {"type": "string"}, "`next_page_token` of the page before."),
+    ]
+    key = _header("Idempotency-Key", r"^[!-~]{1,255}$", "The same key and body make one call.")
+    one = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
+    body = {"required": True, "content": {"application/json": {"schema": _ref("CallRequest")}}}
+    placed = {"anyOf": [_ref("Call"), _ref("Calls")]}
+    create = _operation("createCall", "Place a call, or with `destinations` several", placed, (400, 401, 403, 408, 409, 413, 415, 503))
+    stream = _operation("followEvents", "Server-sent events", None, (401, 403, 429), {"text/event-stream": {}})
+    follow = [_query("call_id", {"type": "string"}, "Only this call."), _query("last_event_id", {"type": "string"}, "As Last-Event-ID.")]
+    return {
+        "/v1.0/calls": {
+            "post": create | {"parameters": [key], "requestBody": body},
+            "get": _operation("listCalls", "Calls, newest first", _ref("CallPage"), (400, 401, 403, 503)) | {"parameters": page},
+        },
+        "/v1.0/calls/{id}": {
+            "parameters": one,
+            "get": _operation("getCall", "One call", _ref("Call"), (401, 403, 404, 503)),
+            "delete": _operation("deleteCall", "End a call", _ref("Call"), (401, 403, 404, 503)),
+        },
+        "/v1.0/calls/{id}/hangup": {
+            "parameters": one,
+            "post": _operation("hangUpCall", "End a call", _ref("Call"), (401, 403, 404, 503)),
+        },
+        "/v1.0/events": {"get": stream | {"parameters": follow}},
+        "/v1.0/schema/actions": {"get": _operation("actionSchema", "JSON Schema of an action list", {"type": "object"}, (), is_open=True)},
+        "/healthz": {"get": _operation("health", "Whether calls are taken", {"type": "object"}, (), is_open=True) | _health()},
+        "/metrics": {"get": _operation("metrics", "For Prometheus; admins only", None, (401, 403), {"text/plain": {}})},
+    }
+
+
+def _health() -> dict[str, Any]:
+    content = {"application/json": {"schema": {"type": "object"}}}
+    return {"responses": {"200": {"description": "Yes", "content": content}, "503": {"description": "No more", "content": content}}}
+
+
+def _operation(
+    name: str, summary: str, schema: Any, errors: tuple[int, ...], content: dict[str, Any] | None = None, *, is_open: bool = False
+) -> dict[str, Any]:
+    good = {"description": "Done", "content": content or {"application/json": {"schema": schema}}}
+    failed = {"application/json": {"schema": _ref("Error")}}
+    responses = {"200": good} | {str(code): {"description": STATUS_NAMES[code], "content": failed} for code in errors}
+    operation: dict[str, Any] = {"operationId": name, "summary": summary, "responses": responses}
+    return operation | ({"security": []} if is_open else {})
+
+
+def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+def _header(name: str, pattern: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": {"type": "string", "pattern": pattern}, "description": description}
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _point_to_components(value: Any) -> None:
+    if isinstance(value, dict):
+        if isinstance(reference := value.get("$ref"), str):
+            value["$ref"] = reference.replace("#/$defs/", "#/components/schemas/")
+        for inner in value.values():
+            _point_to_components(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _point_to_components(inner)

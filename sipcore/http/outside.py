@@ -1,0 +1,95 @@
+"""HTTP requests of ours to places that users name: each address is checked before it is connected to, as `media` does for `play`."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import httpcore
+
+from media.address import is_public
+from media.network import AddressRefused, ssl_context
+
+_RESOLVERS: Final = 4
+_MAX_CONNECTIONS: Final = 256
+_KEPT_CONNECTIONS: Final = 32
+_KEPT_S: Final = 20.0
+_MAX_ANSWER_BYTES: Final = 64 * 1024
+
+
+class OutsideClient:
+    """POSTs to URLs of users. Names are looked up on threads of its own, so that a slow DNS server holds up no call."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._threads = ThreadPoolExecutor(_RESOLVERS, "sipcore-webhook-dns")
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context(),
+            max_connections=_MAX_CONNECTIONS,
+            max_keepalive_connections=_KEPT_CONNECTIONS,
+            keepalive_expiry=_KEPT_S,
+            network_backend=_CheckedBackend(self._threads, allow_private=allow_private),
+        )
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str], timeout_s: float) -> int:
+        """The status code of the answer; what else it says is thrown away. Redirects are not followed.
+
+        Raises:
+            TimeoutError: no answer within `timeout_s`, from the look-up to the end.
+            AddressRefused: the name leads to an address that is not public.
+            httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError: no answer at all.
+        """
+        content = {"content-length": str(len(body)), **headers}
+        async with asyncio.timeout(timeout_s), self._pool.stream("POST", url, headers=list(content.items()), content=body) as response:
+            size = 0
+            async for block in response.aiter_stream():
+                size += len(block)
+                if size > _MAX_ANSWER_BYTES:
+                    break
+            return response.status
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._pool.aclose()
+        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    def __init__(self, threads: ThreadPoolExecutor, *, allow_private: bool) -> None:
+        self._threads = threads
+        self._allow_private = allow_private
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own name
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in await self._resolve(host, port):
+            try:
+                return await self._backend.connect_tcp(address, port, timeout=timeout, socket_options=socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(getattr(error, "strerror", None) or str(error)) from error
+        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+        for address in addresses:
+            if not self._allow_private and not is_public(parsed := ipaddress.ip_address(address)):
+                raise AddressRefused(host, parsed)
+        return addresses

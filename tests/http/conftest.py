@@ -1,0 +1,32 @@
+"""Fixtures of the HTTP tests."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.core.stage import write_wav
+
+from .running import Running
+
+
+@pytest.fixture
+def serve(tmp_path) -> Iterator[Callable[..., Running]]:
+    """`serve(http={...}, max_legs=...)`: a running server; closed after the test."""
+    servers: list[Running] = []
+
+    def serving(**settings) -> Running:
+        server = Running(tmp_path, **settings)
+        servers.append(server)
+        server.open()
+        return server
+
+    write_wav(tmp_path / "prompt.wav", 0.1)
+    yield serving
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def served(serve) -> Running:
+    """A server with the usual settings."""
+    return serve()
