@@ -102,7 +102,10 @@ class Page:
 
 def format_time(moment: datetime | None) -> str:
     """`YYYY-MM-DD HH:MM:SS.ffffff` in UTC, `""` for `None`."""
-    return "" if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")[:_TIME_CHARS]
+    if moment is None:
+        return ""
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(" ", "microseconds")[:_TIME_CHARS]
 
 
 def parse_time(text: str) -> datetime | None:
