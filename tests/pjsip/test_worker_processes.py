@@ -22,7 +22,7 @@ from sipcore.pool import PjsipPool, PoolSettings
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second: it went between open and read
         return False
     return state != "Z"
 
