@@ -83,6 +83,7 @@ class Cache:
 
     def put(self, key: str, blocks: Iterable[Samples]) -> PreparedAudio:
         """Store ``blocks`` one after the other, padded to 0.1 s, and make room. What ``blocks`` raises leaves nothing behind."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may be deleted at any time
         handle, name = tempfile.mkstemp(suffix=_PART, dir=self.directory)
         part = Path(name)
         try:

@@ -19,6 +19,7 @@ from sipcore.errors import Fault, InvalidRequest
 
 MAX_ACTIONS = 100  # VoIPBin refuses past index 100
 MAX_STREAM_URLS = 100
+MAX_STREAM_URLS_IN_ALL = 500
 MAX_DESTINATIONS = 100
 _CLOSED = ConfigDict(extra="forbid", revalidate_instances="always")
 
@@ -139,6 +140,9 @@ def parse_actions(raw: Iterable[Action | Mapping[str, Any]] | None, path: str = 
             actions.append(parse_action(item, f"{path}[{index}]"))
         except InvalidRequest as error:
             faults += error.faults
+    streams = sum(len(action.stream_urls) for action in actions if isinstance(action, Play))
+    if streams > MAX_STREAM_URLS_IN_ALL:
+        faults.append(Fault(path, f"at most {MAX_STREAM_URLS_IN_ALL} stream_urls in all, this list has {streams}"))
     if faults:
         raise InvalidRequest(faults)
     return tuple(actions)

@@ -151,8 +151,8 @@ def make_config(settings: dict[str, Any], source: str = "") -> Config:
         raise ConfigError([_fault(detail["loc"], detail["msg"], source) for detail in error.errors()]) from None
 
 
-def load_config(path: str | Path) -> Config:
-    """The configuration in a TOML file.
+def load_config(path: str | Path, **overrides: Any) -> Config:
+    """The configuration in a TOML file; `overrides` stand in front of what the file says.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has wrong keys.
@@ -163,7 +163,7 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError([Fault(str(path), f"is not TOML: {error}")]) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ConfigError([Fault(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}")]) from None
-    return make_config(settings, str(path))
+    return make_config(settings | overrides, str(path))
 
 
 def _fault(location: tuple[int | str, ...], message: str, source: str) -> Fault:

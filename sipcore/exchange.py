@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +23,7 @@ from sipcore.config import Config
 from sipcore.engine import Command, Engine, EngineFault, Event
 from sipcore.errors import Fault, InvalidRequest
 from sipcore.events import CallEvent
+from sipcore.preparation import Kind, Work
 from sipcore.record import CallRecord
 from sipcore.request import CallRequest, check_request
 from sipcore.runner import ActionRunner
@@ -32,7 +33,8 @@ from sipcore.trunk import Outbound
 
 log = logging.getLogger(__name__)
 
-MEDIA_THREADS = 4
+THREADS: Mapping[Kind, int] = {Kind.SPEECH: 4, Kind.STREAM: 16}
+"""Media work at once. Streams mostly wait for the network, speech for its two processes."""
 
 
 class Exchange:
@@ -49,7 +51,7 @@ class Exchange:
         self._rising = RisingTime(clock, newest)
         self._outbound = Outbound.of(config, engine.sip_address.rpartition(":")[0])
         self._timeouts = Timeouts(config.dial_timeout_s, config.max_duration_s, config.hangup_timeout_s)
-        self._media_threads = ThreadPoolExecutor(MEDIA_THREADS, "sipcore-media")
+        self._media_threads = {kind: ThreadPoolExecutor(threads, f"sipcore-{kind}") for kind, threads in THREADS.items()}
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[str, Session] = {}
         self._groups: dict[str, set[str]] = {}
@@ -88,10 +90,12 @@ class Exchange:
 
     def ring_legs(self, caller: Session, action: Connect, listener: Callable[[CallEvent], None]) -> list[Session]:
         """Create one leg for each destination of a `connect`, in the caller's group, and dial them all."""
+        # The connect itself ends the legs in time; their own dial timer only stands behind it.
+        timeouts = replace(self._timeouts, dial_s=max(self._timeouts.dial_s, action.timeout_s + 1))
         legs: list[Session] = []
         for destination in action.addresses:
             record = self._new_record(str(uuid.uuid4()), action.source_address or caller.record.source, destination, caller.record.user_id)
-            leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), caller.group_id)
+            leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), caller.group_id, timeouts)
             leg.event_url = caller.event_url
             leg.listen(listener)
             caller.chain(leg.id)
@@ -148,9 +152,9 @@ class Exchange:
             del self._groups[session.group_id]
             self._engine.release(session.group_id)
 
-    def in_background(self, work: Callable[[], PreparedAudio]) -> asyncio.Future[PreparedAudio]:
-        """Run blocking media work on a thread."""
-        return self._loop.run_in_executor(self._media_threads, work)
+    def in_background(self, work: Work, kind: Kind) -> asyncio.Future[PreparedAudio]:
+        """Run blocking media work on a thread of this kind."""
+        return self._loop.run_in_executor(self._media_threads[kind], work)
 
     # ----------------------------------------------------------------------------------------------------- closing
 
@@ -174,7 +178,8 @@ class Exchange:
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self._loop.run_in_executor(None, self.library.close)
-        self._media_threads.shutdown()
+        for threads in self._media_threads.values():
+            threads.shutdown()
 
     # ----------------------------------------------------------------------------------------------------- private
 
@@ -216,8 +221,8 @@ class Exchange:
             tm_create=self._rising.next(),
         )
 
-    def _new_session(self, record: CallRecord, group_id: str) -> Session:
-        session = Session(record, group_id, self, self._timeouts)
+    def _new_session(self, record: CallRecord, group_id: str, timeouts: Timeouts | None = None) -> Session:
+        session = Session(record, group_id, self, timeouts or self._timeouts)
         self._sessions[session.id] = session
         self._groups.setdefault(group_id, set()).add(session.id)
         session.listen(self._tell)
@@ -242,4 +247,7 @@ class Exchange:
 
     def _tell(self, event: CallEvent) -> None:
         for listener in tuple(self._listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                log.exception("call %s: a listener failed on %s", event.call_id, type(event).__name__)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from media import AudioLibrary, MediaError, PreparedAudio
+from media import MediaError
 from sipcore import bridge
-from sipcore.actions import Action, Connect, Play, Talk
+from sipcore.actions import Action, Connect
 from sipcore.call import HangupReason, Status
 from sipcore.errors import SipcoreError
 from sipcore.events import CallAnswered, CallEvent, CallHangup, LegResult
+from sipcore.preparation import MediaHost, Piece, Preparation
 from sipcore.session import PlaybackFailed, Session
 
 log = logging.getLogger(__name__)
@@ -29,33 +28,11 @@ _SPOKEN_OUTCOMES = {
 }
 
 
-class RunnerHost(Protocol):
+class RunnerHost(MediaHost, Protocol):
     """What a runner needs of the switch."""
-
-    library: AudioLibrary
-
-    def in_background(self, work: Callable[[], PreparedAudio]) -> asyncio.Future[PreparedAudio]:
-        """Run blocking work on a media thread."""
 
     def ring_legs(self, caller: Session, action: Connect, listener: Callable[[CallEvent], None]) -> list[Session]:
         """Create one leg for each destination and dial them all; their events go to `listener`."""
-
-
-@dataclass(slots=True)
-class _Prepared:
-    """Audio on its way; `cancel` stops the work of all of it."""
-
-    audio: dict[int, list[asyncio.Future[PreparedAudio]]] = field(default_factory=dict)
-    ringback: asyncio.Future[PreparedAudio] | None = None
-    cancel: threading.Event = field(default_factory=threading.Event)
-
-    def stop(self) -> None:
-        """Nobody needs it any more."""
-        self.cancel.set()
-        waiting = [future for futures in self.audio.values() for future in futures] + ([self.ringback] if self.ringback else [])
-        for future in waiting:
-            future.cancel()
-            future.add_done_callback(_retrieve)
 
 
 class ActionRunner:
@@ -69,7 +46,7 @@ class ActionRunner:
 
     async def run(self) -> None:
         """Wait for the answer, carry the list out, hang up. Cancelled when the call ends."""
-        prepared = self._prepare()
+        prepared = Preparation(self._actions, self._host)
         try:
             if not await asyncio.shield(self._session.answered):
                 return
@@ -81,52 +58,24 @@ class ActionRunner:
                     await self._perform(index, action, prepared)
             self._session.hang_up(HangupReason.NORMAL)
         finally:
-            prepared.stop()
+            await prepared.stop()
 
-    async def _perform(self, index: int, action: Action, prepared: _Prepared) -> None:
+    async def _perform(self, index: int, action: Action, prepared: Preparation) -> None:
         try:
             if isinstance(action, Connect):
-                await self._connect(action, prepared)
+                await self._connect(action, prepared.pieces(index)[0])
                 return
-            for audio in prepared.audio[index]:
-                await self._session.play(str((await audio).path))
-        except (MediaError, PlaybackFailed, SipcoreError) as error:
+            for piece in prepared.pieces(index):
+                await self._session.play(await piece.path())
+        except (MediaError, PlaybackFailed, SipcoreError, OSError) as error:  # OSError: the cache cannot be written
             self._session.finish_action("failed", str(error))
         else:
             self._session.finish_action("done")
 
-    # ------------------------------------------------------------------------------------------------- audio
-
-    def _prepare(self) -> _Prepared:
-        prepared = _Prepared()
-        library, cancel = self._host.library, prepared.cancel
-
-        def start(work: Callable[[], PreparedAudio]) -> asyncio.Future[PreparedAudio]:
-            future = self._host.in_background(work)
-            future.add_done_callback(_retrieve)
-            return future
-
-        def speak(talk: Talk) -> Callable[[], PreparedAudio]:
-            return lambda: library.speech(talk.text, talk.language, talk.gender, cancel)
-
-        def fetch(url: str) -> Callable[[], PreparedAudio]:
-            return lambda: library.stream(url, cancel)
-
-        for index, action in enumerate(self._actions):
-            match action:
-                case Talk():
-                    prepared.audio[index] = [start(speak(action))]
-                case Play():
-                    prepared.audio[index] = [start(fetch(url)) for url in action.stream_urls]
-                case Connect() if prepared.ringback is None:
-                    prepared.ringback = start(library.ringback)
-        return prepared
-
     # ----------------------------------------------------------------------------------------------- connect
 
-    async def _connect(self, action: Connect, prepared: _Prepared) -> None:
-        assert prepared.ringback is not None
-        ringback_id = self._session.start_play(str((await prepared.ringback).path), loop=True)
+    async def _connect(self, action: Connect, ringback: Piece) -> None:
+        ringback_id = self._session.start_play(await ringback.path(), loop=True)
         legs: list[Session] = []
         try:
             # A leg takes its place until its end is confirmed, and the call has reserved no more places than one connect rings.
@@ -186,9 +135,3 @@ def _leg_result(leg: Session) -> LegResult:
     is_answered = record.tm_progressing is not None
     reason = str(record.hangup_reason) or ("" if record.status != Status.HANGUP else "normal")
     return LegResult(leg.id, str(record.destination), is_answered, reason, record.sip_code)
-
-
-def _retrieve(future: asyncio.Future[PreparedAudio]) -> None:
-    """A failure that nobody waits for is no news: the action that needed the audio has its own copy of the error."""
-    if not future.cancelled():
-        future.exception()

@@ -22,6 +22,9 @@ from sipcore.record import CallRecord
 
 log = logging.getLogger(__name__)
 
+MAX_HISTORY = 10_000
+"""Events of a call that are kept for late listeners; beyond it digits and media changes are only told."""
+
 Listener = Callable[[events.CallEvent], None]
 
 
@@ -110,9 +113,12 @@ class Session:
         try:
             while self._untold:
                 told = self._untold.popleft()
-                self.history.append(told)
+                if len(self.history) < MAX_HISTORY or not isinstance(told, events.DigitReceived | events.CallMediaStarted):
+                    self.history.append(told)
                 for listener in tuple(self._listeners):
                     self._tell(listener, told)
+                if isinstance(told, events.CallHangup):
+                    self._leave(told.record)
         finally:
             self._is_telling = False
 
@@ -162,10 +168,6 @@ class Session:
             log.warning("call %s: failed: %s %s", self.id, record.sip_code or "", record.sip_phrase)
         log.info("call %s: ended by %s, %s, %.1f s", self.id, record.hangup_by, record.hangup_reason, record.duration_s)
         self.publish(events.CallHangup(self.id, self._now(), record))
-        if not self.answered.done():
-            self.answered.set_result(False)
-        self.over.set_result(record)
-        self._host.forget(self)
 
     def handle(self, event: engine.Event) -> None:
         """Take one event of the engine."""
@@ -239,6 +241,13 @@ class Session:
         self._host.submit(engine.Bridge(self.id, peer_id))
 
     # ------------------------------------------------------------------------------------------------- private
+
+    def _leave(self, record: CallRecord) -> None:
+        """Everybody has been told of the end."""
+        if not self.answered.done():
+            self.answered.set_result(False)
+        self.over.set_result(record)
+        self._host.forget(self)
 
     def _tell(self, listener: Listener, event: events.CallEvent) -> None:
         try:

@@ -103,21 +103,6 @@ class CallStore:
         with self._engine.connect() as connection:
             return parse_time(connection.scalar(sa.select(sa.func.max(_calls.c.tm_create))) or "")
 
-    def put_all(self, records: Sequence[CallRecord]) -> None:
-        """Keep several records, new or changed, in one transaction if that can be; one that cannot be written keeps no other back."""
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(_PUT, [_to_row(record) | {"owner": self._owner} for record in records])
-        except sa.exc.DBAPIError:
-            failures = []
-            for record in records:
-                try:
-                    self.put(record)
-                except sa.exc.DBAPIError as error:
-                    failures.append(error)
-            if failures:
-                raise failures[0] from None
-
     def put(self, record: CallRecord) -> None:
         """Keep the record, new or changed."""
         row = _to_row(record) | {"owner": self._owner}
@@ -130,6 +115,28 @@ class CallStore:
                 continue
             return
         raise OverflowError(f"{MAX_SAME_TIMES} calls were created at {row['tm_create']}")
+
+    def put_all(self, records: Sequence[CallRecord]) -> dict[str, Exception]:
+        """Keep several records, new or changed, in one transaction if that can be.
+
+        Returns:
+            Why a record could not be written, by its id; one that cannot be written keeps no other back.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_PUT, [_to_row(record) | {"owner": self._owner} for record in records])
+        except (sa.exc.DBAPIError, OverflowError):
+            return self._put_each(records)
+        return {}
+
+    def _put_each(self, records: Sequence[CallRecord]) -> dict[str, Exception]:
+        failures: dict[str, Exception] = {}
+        for record in records:
+            try:
+                self.put(record)
+            except (sa.exc.DBAPIError, OverflowError) as error:
+                failures[record.id] = error
+        return failures
 
     def get(self, call_id: str) -> CallRecord | None:
         """The record of this id, `None` when there is none."""

@@ -17,6 +17,9 @@ from sipcore.store import CallStore
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+RETRY_S = 5.0
+"""From a write that failed (disk full, file locked) to the next try."""
+
 
 class StoreThread:
     """The store, for the event loop: a read sees every write that was asked for before it."""
@@ -28,6 +31,7 @@ class StoreThread:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._unwritten: dict[str, CallRecord] = {}
+        self._retry: asyncio.TimerHandle | None = None
 
     async def open(self, now: datetime) -> datetime | None:
         """Open the store, close the calls of processes that are gone, and return the newest `tm_create`.
@@ -45,16 +49,16 @@ class StoreThread:
         return await self._run(opened)
 
     def keep(self, record: CallRecord) -> None:
-        """Write the record soon. A write that fails is logged; the call goes on.
+        """Write the record soon. A write that fails is logged and tried again; the call goes on.
 
         What is asked for while the thread is busy is written together, each call as it was last.
         """
-        store = self._opened
+        _ = self._opened
         with self._lock:
             is_first = not self._unwritten
             self._unwritten[record.id] = record
         if is_first:
-            self._loop.run_in_executor(self._thread, self._write, store).add_done_callback(_log_failure)
+            self._start_writing()
 
     async def get(self, call_id: str) -> CallRecord | None:
         """The record, `None` when there is none."""
@@ -69,14 +73,34 @@ class StoreThread:
     async def close(self) -> None:
         """Finish every write, then close. Idempotent."""
         if self._store is not None:
+            if self._retry is not None:
+                self._retry.cancel()
             store, self._store = self._store, None
+            await self._run(lambda: self._write(store))
             await self._run(store.close)
         self._thread.shutdown()
 
-    def _write(self, store: CallStore) -> None:
+    def _start_writing(self) -> None:
+        self._retry = None
+        if self._store is not None:
+            self._loop.run_in_executor(self._thread, self._write, self._store).add_done_callback(self._written)
+
+    def _write(self, store: CallStore) -> bool:
+        """Write what is waiting; what cannot be written waits on, unless a newer record of the call came meanwhile."""
         with self._lock:
-            records, self._unwritten = list(self._unwritten.values()), {}
-        store.put_all(records)
+            records, self._unwritten = self._unwritten, {}
+        if not records:
+            return True
+        failures = store.put_all(list(records.values()))
+        for call_id, error in failures.items():
+            log.error("call %s: its record could not be written: %s", call_id, error)
+        with self._lock:
+            self._unwritten = {call_id: records[call_id] for call_id in failures} | self._unwritten
+        return not failures
+
+    def _written(self, writing: asyncio.Future[bool]) -> None:
+        if not writing.cancelled() and not writing.result() and self._retry is None:
+            self._retry = self._loop.call_later(RETRY_S, self._start_writing)
 
     @property
     def _opened(self) -> CallStore:
@@ -86,8 +110,3 @@ class StoreThread:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._thread, work)
-
-
-def _log_failure(written: asyncio.Future[None]) -> None:
-    if not written.cancelled() and (error := written.exception()):
-        log.error("a call record could not be written: %s", error)

@@ -56,6 +56,7 @@ class AsyncSwitch:
         self._exchange: Exchange | None = None
         self._is_open = False
         self._is_draining = False
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     def from_config(cls, path: str | Path, **parts: Any) -> Self:
@@ -137,7 +138,7 @@ class AsyncSwitch:
             await self.store.close()
             raise
         self._exchange = Exchange(config, self.engine, library, self.store, self._clock, newest)
-        self._is_open, self._is_draining = True, False
+        self._is_open, self._is_draining, self._closing = True, False, None
         log.info("open: SIP at %s, up to %d legs", self.sip_address, config.max_legs)
 
     def session(self, call_id: str) -> Session | None:
@@ -174,18 +175,26 @@ class AsyncSwitch:
         Args:
             grace_s: How long to wait for the far ends to confirm, in seconds; the configured `grace_s` by default.
         """
-        exchange = self._exchange
-        if exchange is None or not self._is_open:
+        if self._exchange is None:
             return
+        if self._closing is None:
+            grace_s = self.config.grace_s if grace_s is None else grace_s
+            self._closing = asyncio.create_task(self._close(self._exchange, grace_s), name="sipcore close")
+        await asyncio.shield(self._closing)  # whoever waits may be cancelled; the closing goes on
+
+    async def _close(self, exchange: Exchange, grace_s: float) -> None:
         self._is_open = False
         loop = asyncio.get_running_loop()
-        grace_s = self.config.grace_s if grace_s is None else grace_s
         deadline = loop.time() + grace_s
-        await exchange.hang_up_all(grace_s)
-        await self.engine.close(max(0.0, deadline - loop.time()))
-        await exchange.close()
-        await self.store.close()
-        log.info("closed")
+        try:
+            await exchange.hang_up_all(grace_s)
+        finally:
+            try:
+                await self.engine.close(max(0.0, deadline - loop.time()))
+            finally:
+                await exchange.close()
+                await self.store.close()
+                log.info("closed")
 
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call, on the event loop; returns the function that stops it."""

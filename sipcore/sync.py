@@ -56,6 +56,8 @@ class Switch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closing = threading.Lock()
+        """Held by the thread that closes; another one that closes too waits for it."""
         self.calls = Calls(self, self._switch)
 
     @classmethod
@@ -105,13 +107,19 @@ class Switch:
 
     def close(self) -> None:
         """Hang up what is still up; return when no process, port or file of ours is left. Idempotent."""
-        if self._thread is None:
-            return
-        _open_switches.discard(self)
-        try:
-            self.run(self._switch.close())
-        finally:
-            self._stop_loop()
+        if threading.current_thread() is self._thread:
+            raise SwitchClosed("a listener runs on the thread of the switch and cannot close it; hand the work to another thread")
+        with self._closing:
+            if self._thread is None:
+                return
+            _open_switches.discard(self)
+            try:
+                self.run(self._switch.close())
+            except KeyboardInterrupt:  # once more: the closing goes on meanwhile, and is bounded by grace_s
+                self.run(self._switch.close())
+                raise
+            finally:
+                self._stop_loop()
 
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call, on the thread of the switch; returns the function that stops it."""

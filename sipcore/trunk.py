@@ -48,7 +48,7 @@ class Outbound:
     def dial(self, call_id: str, group_id: str, source: Address, destination: Address) -> Dial:
         """The command that sends the INVITE."""
         identity = self.identity_uri(source)
-        uses_trunk = destination.type == "tel" or (self.trunk is not None and destination.uri.host == self.trunk.host)
+        uses_trunk = destination.type == "tel" or replace(destination.uri, user="") == self.trunk
         account = Account(self.username, self.password) if uses_trunk else Account()
         headers = (("P-Asserted-Identity", f"<{identity}>"),) if self.has_asserted_identity and uses_trunk else ()
         return Dial(

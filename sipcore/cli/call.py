@@ -90,5 +90,5 @@ def _config(options: argparse.Namespace) -> Any:
     if password := os.environ.get(PASSWORD_VARIABLE):
         typed["password"] = password
     if options.config:
-        return make_config(load_config(options.config).model_dump() | typed)
+        return load_config(options.config, **typed)
     return make_config({"media_root": "/"} | typed)  # whoever types the path may read the file

@@ -129,3 +129,10 @@ def test_unreadable_files(tmp_path):
         load_config(tmp_path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config("a\x00b")
+
+
+def test_what_is_typed_stands_in_front_of_the_file(tmp_path):
+    file = tmp_path / "sipcore.toml"
+    file.write_text('trunk = "sip:trunk.example;transport=tcp"\ncaller_id = "tel:+8210"\n')
+    config = load_config(file, caller_id="tel:+8220")
+    assert (str(config.trunk), str(config.caller_id)) == ("sip:trunk.example;transport=tcp", "tel:+8220")

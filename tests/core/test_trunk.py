@@ -63,3 +63,10 @@ def test_who_calls_when_nobody_said(settings, source):
 def test_from_header_has_no_port_and_transport():
     identity = outbound().identity_uri(parse_address("sip:alice@192.0.2.3:5070;transport=tcp"))
     assert str(identity) == "sip:alice@192.0.2.3"
+
+
+@pytest.mark.parametrize("target", ["sip:100@trunk.example:9999", "sip:100@trunk.example;transport=tcp", "sip:100@other.example"])
+def test_another_port_of_the_trunks_host_gets_no_credentials(target):
+    out = outbound(trunk="sip:trunk.example", username="acme", password="op3n-s3same", p_asserted_identity=True)
+    dial = out.dial("c", "g", ALICE, parse_address(target))
+    assert (dial.account.username, dial.account.password, dial.headers) == ("", "", ())
