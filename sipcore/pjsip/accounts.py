@@ -32,7 +32,7 @@ class LocalAccount(pj.Account):  # type: ignore[misc]
     @guarded
     def onIncomingCall(self, prm: Any) -> None:
         """Refuse: no inbound calls yet (404, RFC 3261 §21.4.5)."""
-        RefusedCall.refuse(self, self._worker, prm.callId)
+        RefusedCall.keep(self, self._worker, prm.callId)
 
     @guarded
     def onIncomingSubscribe(self, prm: Any) -> None:

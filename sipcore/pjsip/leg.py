@@ -10,7 +10,7 @@ from sipcore import engine
 
 from .guard import guarded
 from .playback import FilePlayer
-from .siptext import q850_cause_of, status_of
+from .siptext import q850_cause_of, readable, status_of
 from .statistics import add_stream
 
 _TOO_MANY: Final = 70010  # PJ_ETOOMANY
@@ -77,7 +77,7 @@ class Leg(pj.Call):  # type: ignore[misc]
         except pj.Error as error:
             if error.status == _TOO_MANY and not self._is_over:
                 return False
-            self.fail(f"{error.reason} ({error.status})")
+            self.fail(f"{readable(error.reason)} ({error.status})")
         self._is_started = True
         return True
 
@@ -100,7 +100,7 @@ class Leg(pj.Call):  # type: ignore[misc]
         try:
             self.hangup(pj.CallOpParam())
         except pj.Error as error:
-            self.report_fault("hangup", error.info())
+            self.report_fault("hangup", readable(error.info()))
 
     # ----------------------------------------------------------------------------------------------- callbacks
 
@@ -158,7 +158,7 @@ class Leg(pj.Call):  # type: ignore[misc]
         """A key (RFC 4733, or INFO)."""
         if not self._is_over:
             duration_ms = prm.duration if prm.duration < _MAX_DTMF_MS else 0
-            self._owner.emit(engine.DtmfReceived(self._call_id, prm.digit, duration_ms))
+            self._owner.emit(engine.DtmfReceived(self._call_id, readable(prm.digit), duration_ms))
 
     @guarded
     def onCallTransferRequest(self, prm: Any) -> None:
@@ -178,22 +178,22 @@ class Leg(pj.Call):  # type: ignore[misc]
 
     def _confirm(self, info: Any) -> None:
         self._is_answered = True
-        self._owner.emit(engine.CallConfirmed(self._call_id, info.lastStatusCode, info.lastReason))
+        self._owner.emit(engine.CallConfirmed(self._call_id, info.lastStatusCode, readable(info.lastReason)))
 
     def _disconnect(self, info: Any, text: str) -> None:
-        cause = q850_cause_of(text)
+        cause, last_reason = q850_cause_of(text), readable(info.lastReason)
         if self._is_answered:
-            local = f"{info.lastStatusCode} {info.lastReason}"
+            local = f"{info.lastStatusCode} {last_reason}"
             self._finish(200, "OK", cause, error="" if info.lastStatusCode < 300 else f"BYE: {local}")
             return
         if self._is_hung_up and not self._is_proceeding:  # no CANCEL went out, so no 487 can come (RFC 3261 §9.1)
             self._finish(0, "", error="hung up before any answer came")
             return
         if self._is_hung_up:  # 487 is what our CANCEL asks for (RFC 3261 §9.2); PJSIP does not tell what really came
-            self._finish(info.lastStatusCode, info.lastReason)
+            self._finish(info.lastStatusCode, last_reason)
             return
         code, phrase = status_of(text) or (0, "")
-        error = "" if code else f"no final answer: {info.lastStatusCode} {info.lastReason}"
+        error = "" if code else f"no final answer: {info.lastStatusCode} {last_reason}"
         self._finish(code, phrase, cause, error)
 
     def _finish(self, code: int, phrase: str, cause: int | None = None, error: str = "") -> None:
@@ -210,7 +210,7 @@ def _received_text(event: Any) -> str:
     """The SIP message an event is about; empty when it is about a timer, the transport, or something we sent."""
     if event.type == pj.PJSIP_EVENT_TSX_STATE:
         state = event.body.tsxState
-        return str(state.src.rdata.wholeMsg) if state.type == pj.PJSIP_EVENT_RX_MSG else ""
+        return readable(state.src.rdata.wholeMsg) if state.type == pj.PJSIP_EVENT_RX_MSG else ""
     if event.type == pj.PJSIP_EVENT_RX_MSG:
-        return str(event.body.rxMsg.rdata.wholeMsg)
+        return readable(event.body.rxMsg.rdata.wholeMsg)
     return ""

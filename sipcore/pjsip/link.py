@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import select
 import socket
-from typing import Final
+from dataclasses import fields, replace
+from typing import Any, Final
 
 from sipcore.wire import FrameDecoder, Message, WireError, encode
+
+from .siptext import readable
 
 _CHUNK_BYTES: Final = 65536
 _MAX_BACKLOG_BYTES: Final = 8 << 20
@@ -33,8 +36,14 @@ class ControlLink:
             self._control.register(self._pidfd, select.POLLIN)
 
     def send(self, message: Message) -> None:
-        """Queue a message and write what the socket takes."""
-        self._backlog += encode(message)
+        """Queue a message and write what the socket takes. Text that is not Unicode does not lose it: see `readable`."""
+        try:
+            frame = encode(message)
+        except UnicodeEncodeError:
+            values = ((field.name, getattr(message, field.name)) for field in fields(message))
+            texts: dict[str, Any] = {name: readable(value) for name, value in values if isinstance(value, str)}
+            frame = encode(replace(message, **texts))
+        self._backlog += frame
         self.flush()
 
     def flush(self) -> None:

@@ -13,6 +13,8 @@ import pjsua2 as pj
 
 from sipcore.engine import Play
 
+from .siptext import readable
+
 MAX_PLAYERS: Final = 30
 """PJSIP's table holds 32; those that wait for their burial count."""
 
@@ -106,7 +108,7 @@ class PlayerPool:
         try:
             player = FilePlayer(play, self._end)
         except pj.Error as error:
-            raise PlaybackError(f"{play.path}: {error.reason}") from None
+            raise PlaybackError(f"{play.path}: {readable(error.reason)}") from None
         self._live += 1
         return player
 

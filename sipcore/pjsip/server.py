@@ -147,8 +147,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="sipcore.pjsip.server", description="Fork PJSIP workers for a sipcore pool.")
     parser.add_argument("--fd", type=int, required=True, help="number of the inherited socket to the pool")
     options = parser.parse_args(arguments)
-    os.set_inheritable(options.fd, False)  # noqa: FBT003
-    Server(socket.socket(fileno=options.fd)).run()
+    fd = os.dup(options.fd)  # the lowest number free, and not inherited; the pool's may be beyond what `select` takes
+    os.close(options.fd)
+    Server(socket.socket(fileno=fd)).run()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,11 @@ _Q850_CAUSE: Final = re.compile(r"(?:^|,)\s*q\.850\b(?:[^,\"]|\"[^\"]*\")*?;\s*c
 _MAX_CAUSE: Final = 127  # Q.850: 7 bits
 
 
+def readable(text: str) -> str:
+    """Text from PJSIP as it may be sent on: bytes that are not UTF-8 arrive as lone surrogates, which no codec takes, and become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def status_of(message: str) -> tuple[int, str] | None:
     """Status code and phrase of a response (RFC 3261 §7.2); `None` for anything else."""
     match = _STATUS_LINE.match(message)

@@ -22,7 +22,7 @@ from .leg import Leg
 from .link import ControlLink
 from .patch import PatchPanel
 from .playback import PlayerPool
-from .siptext import uri_parameter
+from .siptext import readable, uri_parameter
 from .slots import slot_counter
 
 HEARTBEAT_S: Final = 1.0
@@ -44,10 +44,12 @@ class Worker:
 
     Attributes:
         refused: Incoming calls on their way out.
+        to_refuse: Those of them that have no answer yet.
     """
 
     def __init__(self, link: ControlLink, settings: wire.WorkerSettings) -> None:
         self.refused: set[Any] = set()
+        self.to_refuse: deque[Any] = deque()
         self._link = link
         self._legs: dict[str, Leg] = {}
         self._endpoint, local = start_endpoint(settings)
@@ -96,6 +98,8 @@ class Worker:
         next_beat = next_collect = time.monotonic()
         while not self._is_finished():
             self._endpoint.libHandleEvents(self._poll_ms(next_beat))
+            while self.to_refuse:
+                self.to_refuse.popleft().refuse()  # no name for it here: it must not outlive the answer
             for message in self._link.receive():
                 self._obey(message)
             self._patch.tend()
@@ -166,7 +170,7 @@ class Worker:
             self._transports.need(uri_parameter(dial.account.route_uri or dial.request_uri, "transport"))
             account = self._accounts.account_for(dial.account, {leg.dial.account for leg in self._legs.values()})
         except (pj.Error, ValueError) as error:
-            self._refuse(dial, error.reason if isinstance(error, pj.Error) else str(error))
+            self._refuse(dial, readable(error.reason) if isinstance(error, pj.Error) else str(error))
             return
         self._clock.run()
         leg = self._legs[dial.call_id] = Leg(dial, account, self)
@@ -211,7 +215,7 @@ def main(sock: socket.socket, settings: wire.WorkerSettings) -> None:
         try:
             worker = Worker(link, settings)
         except pj.Error as error:
-            link.send(wire.WorkerFailed(f"{error.title}: {error.reason}"))
+            link.send(wire.WorkerFailed(readable(f"{error.title}: {error.reason}")))
         else:
             worker.run()
             worker.close()

@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class NewWorker:
-    """A worker to be started. `index` is its place among the ports, the lowest one free."""
+    """A worker to be started. `index` is its place among the ports: the lowest one free, those of lost workers last."""
 
     worker_id: int
     index: int
@@ -165,7 +165,7 @@ class Placement:
         lost: list[str] = []
         for group_id in worker.groups if worker else ():
             lost += self._groups.pop(group_id).live
-        if lost:
+        if worker is not None:
             index = self._indexes[worker_id]
             self._lost_indexes.pop(index, None)
             self._lost_indexes[index] = None
@@ -195,7 +195,8 @@ class Placement:
     def _new_worker(self, now: float) -> NewWorker:
         taken = set(self._indexes.values())
         # The far ends of a lost worker's calls were not told and go on sending: PJSIP would take their RTP for that of the next call on
-        # these ports, and send them its audio. So the ports of the lost come last, the longest lost first.
+        # these ports, and send them its audio. Or its SIP port is taken by a stranger, and the next would be lost just the same. So the
+        # ports of the lost come last, the longest lost first.
         lost = {index: number for number, index in enumerate(self._lost_indexes, 1)}
         index = min((i for i in range(self.max_workers) if i not in taken), key=lambda i: lost.get(i, 0), default=None)
         if index is None:

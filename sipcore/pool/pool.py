@@ -29,6 +29,7 @@ _STALL_S: Final = 1.0
 _START_TIMEOUT_S: Final = 15.0
 _KILL_WAIT_S: Final = 3.0
 _RESTART_DELAY_S: Final = 1.0
+_MAX_RESTART_DELAY_S: Final = 30.0
 
 
 class PjsipPool:
@@ -54,6 +55,7 @@ class PjsipPool:
         self._all_gone.set()
         self._first_ready: asyncio.Future[None] | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
+        self._replace_at = self._replace_delay_s = 0.0
 
     @property
     def leg_capacity(self) -> int:
@@ -221,8 +223,16 @@ class PjsipPool:
         except OSError as error:
             handle.kill(f"worker could not be started: {error}")
 
+    def _delay_replacement(self) -> None:
+        """After a start that failed: the next one soon fails likewise. Each round without a worker that is ready doubles the delay."""
+        now = time.monotonic()
+        if now >= self._replace_at:
+            self._replace_delay_s = min(max(_RESTART_DELAY_S, 2 * self._replace_delay_s), _MAX_RESTART_DELAY_S)
+            self._replace_at = now + self._replace_delay_s
+
     def worker_ready(self, worker: WorkerHandle) -> None:
         """See `WorkerOwner`."""
+        self._replace_at = self._replace_delay_s = 0.0
         log.info("worker %d ready: process %d, %s", worker.worker_id, worker.pid, worker.ready and worker.ready.sip_address)
         if self._first_ready is not None and not self._first_ready.done():
             self._sip_address = worker.ready.sip_address if worker.ready else ""
@@ -250,7 +260,9 @@ class PjsipPool:
         if not worker.is_ending:
             self.workers_lost += 1
             log.error("worker %d (process %d) lost: %s", worker.worker_id, worker.pid, reason)
-        if self._first_ready is not None and not self._first_ready.done():
+            if worker.ready is None:
+                self._delay_replacement()
+        if self._first_ready is not None and not self._first_ready.done() and all(handle.is_lost for handle in self._handles.values()):
             self._first_ready.set_exception(OSError(reason))
         if self._placement is not None:
             self._placement.lose(worker.worker_id)
@@ -292,8 +304,14 @@ class PjsipPool:
     # ------------------------------------------------------------------------------------------------ housekeeping
 
     def _tick(self) -> None:
-        """Twice a second: kill the silent, retire the idle, replace the lost."""
-        now = time.monotonic()
+        """Twice a second, whatever goes wrong: kill the silent, retire the idle, replace the lost."""
+        try:
+            self._supervise(time.monotonic())
+        finally:
+            self._tick_due = self._loop.time() + _TICK_S
+            self._tick_timer = self._loop.call_at(self._tick_due, self._tick)
+
+    def _supervise(self, now: float) -> None:
         is_late = self._loop.time() - self._tick_due > _STALL_S
         for handle in list(self._handles.values()):
             if is_late:
@@ -304,7 +322,14 @@ class PjsipPool:
         if self._placement is not None:
             for worker_id in self._placement.retire(now):
                 self._handles[worker_id].shut_down(1.0)
-            for new in self._placement.missing(now):
-                self._start_worker(new)
-        self._tick_due = self._loop.time() + _TICK_S
-        self._tick_timer = self._loop.call_at(self._tick_due, self._tick)
+            for new in self._placement.missing(now) if now >= self._replace_at else ():
+                self._replace(self._placement, new)
+
+    def _replace(self, placement: Placement, new: NewWorker) -> None:
+        try:
+            self._start_worker(new)
+        except OSError as error:
+            placement.lose(new.worker_id)
+            placement.free(new.worker_id)
+            log.error("worker %d could not be started: %s", new.worker_id, error)  # noqa: TRY400 - the text says it all
+            self._delay_replacement()

@@ -49,6 +49,11 @@ class WorkerHandle:
     """
 
     def __init__(self, worker_id: int, owner: WorkerOwner, wake_socket: socket.socket) -> None:
+        """Make its pipes.
+
+        Raises:
+            OSError: there are no descriptors for them.
+        """
         self.worker_id = worker_id
         self.ready: wire.WorkerReady | None = None
         self.is_ending = False
@@ -62,9 +67,13 @@ class WorkerHandle:
         self._watch: ProcessWatch | None = None
         self._is_gone = False
         self._loop = asyncio.get_running_loop()
-        ours, self._theirs = socket.socketpair()
-        self._channel = Channel(ours, self._receive, self._lose)
         self.log = LogPipe(f"worker {worker_id}")
+        try:
+            ours, self._theirs = socket.socketpair()
+        except OSError:
+            self.log.close()
+            raise
+        self._channel = Channel(ours, self._receive, self._lose)
 
     @property
     def pid(self) -> int:

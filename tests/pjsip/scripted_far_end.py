@@ -41,7 +41,8 @@ class RtpPort(asyncio.DatagramProtocol):
 
 @dataclass
 class FarEnd(asyncio.DatagramProtocol):
-    """Modes: ok, ring, silent, late, cross (200 crosses the CANCEL), early (183 with SDP, then 200), nobye, auth407, or a status code."""
+    """Modes: ok, ring, silent, late, cross (200 crosses the CANCEL), early (183 with SDP, then 200), nobye, auth407, latin486 and
+    latin200 (phrases that are not UTF-8), or a status code."""
 
     rtp: RtpPort
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -84,7 +85,7 @@ class FarEnd(asyncio.DatagramProtocol):
         if body:
             kept.append("Content-Type: application/sdp")
         text = "\r\n".join([f"SIP/2.0 {status}", *kept, f"Content-Length: {len(body)}", "", body])
-        self.transport.sendto(text.encode(), addr)
+        self.transport.sendto(text.encode(errors="surrogateescape"), addr)
 
     def bye(self, mode: str, reason: str) -> None:
         """Hang up from this side."""
@@ -104,7 +105,7 @@ class FarEnd(asyncio.DatagramProtocol):
             "CSeq: 7 BYE",
             reason,
         ]
-        self.transport.sendto("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode(), addr)
+        self.transport.sendto("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode(errors="surrogateescape"), addr)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         message = data.decode(errors="replace")
@@ -125,6 +126,11 @@ class FarEnd(asyncio.DatagramProtocol):
         mode = mode.partition("-")[0]
         if mode.isdigit():
             self.answer(message, addr, f"{mode} Whatever", "", 'Reason: SIP;cause=200, Q.850;cause=17;text="user busy"')
+        elif mode == "latin486":
+            self.answer(message, addr, "486 Besetzt\udcfc", "", 'Reason: Q.850;cause=17;text="\udcfc"')
+        elif mode == "latin200":
+            self.answer(message, addr, "180 L\udce4utet")
+            self.answer(message, addr, "200 Gr\udcfc\udcdf", self._sdp())
         elif mode in ("ring", "cross"):
             self.answer(message, addr, "180 Ringing")
         elif mode == "late":

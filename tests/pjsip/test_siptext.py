@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipcore.pjsip.siptext import q850_cause_of, status_of, uri_parameter
+from sipcore.pjsip.siptext import q850_cause_of, readable, status_of, uri_parameter
 
 
 @given(st.text())
@@ -38,3 +38,10 @@ def test_status_and_parameters():
     assert status_of("INVITE sip:x SIP/2.0") is None
     assert uri_parameter("sip:a@b:5060;Transport=TLS;lr", "transport") == "tls"
     assert uri_parameter("<sip:a@b>;transport=tcp", "transport") == ""
+
+
+@given(st.binary())
+def test_readable_text_can_be_sent(data):
+    text = readable(data.decode("utf-8", "surrogateescape"))
+    assert text == data.decode("utf-8", "replace")
+    text.encode()

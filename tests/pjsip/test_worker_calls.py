@@ -47,6 +47,19 @@ async def test_refusal_keeps_code_and_cause(line, far_end, code):
     assert (over.sip_code, over.sip_phrase, over.remote, over.q850_cause) == (code, "Whatever", True, 17)
 
 
+async def test_phrases_that_are_not_utf_8(line, far_end):
+    line.dial("busy", far_end.uri("latin486"))
+    over = await line.got(engine.CallDisconnected, "busy")
+    assert (over.sip_code, over.sip_phrase, over.remote, over.q850_cause) == (486, "Besetzt\ufffd", True, 17)
+    line.dial("c", far_end.uri("latin200"))
+    assert (await line.got(engine.CallConfirmed, "c")).sip_phrase == "Gr\ufffd\ufffd"
+    assert [event.sip_phrase for event in line.of(engine.CallProvisional, "c")] == ["L\ufffdutet"]
+    await far_end.saw("latin200", "ACK")
+    far_end.bye("latin200", 'Reason: Q.850;cause=16;text="\udcfc"')
+    assert (await line.got(engine.CallDisconnected, "c")).q850_cause == 16
+    assert line.pool.legs_in_use == 0
+
+
 async def test_remote_bye_brings_its_reason(line, far_end):
     line.dial("c", far_end.uri("ok"))
     await line.got(engine.CallConfirmed, "c")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import logging
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +18,10 @@ from pathlib import Path
 import pytest
 from scripted_far_end import rtp_ports
 
-from sipcore import engine
+from sipcore import engine, wire
 from sipcore.errors import EngineError
 from sipcore.pool import PjsipPool, PoolSettings
+from sipcore.pool import pool as pool_module
 
 
 def is_alive(pid: int) -> bool:
@@ -70,6 +75,69 @@ async def test_the_last_worker_is_replaced(line, far_end):
     await line.until(lambda: [w.sip_port for w in line.pool.workers() if w.pid != worker.pid and w.sip_port] != [], timeout_s=3)
     line.dial("c", far_end.uri("ok"))
     await line.got(engine.CallConfirmed, "c")
+
+
+async def test_supervision_outlives_a_lack_of_descriptors(line, far_end, monkeypatch, caplog):
+    handle, refusals = pool_module.WorkerHandle, []
+
+    def scarce(*arguments):
+        if not refusals:
+            refusals.append(OSError(errno.EMFILE, "Too many open files"))
+            raise refusals[0]
+        return handle(*arguments)
+
+    monkeypatch.setattr(pool_module, "WorkerHandle", scarce)
+    os.kill(line.pool.workers()[0].pid, signal.SIGKILL)
+    await line.until(lambda: bool(refusals) and any(worker.sip_port for worker in line.pool.workers()))
+    assert caplog.text.count("Too many open files") == 1
+    line.dial("c", far_end.uri("ok"))
+    await line.got(engine.CallConfirmed, "c")
+
+
+async def test_a_taken_port_is_left_alone(open_line):
+    probe = await open_line()
+    port = probe.pool.workers()[0].sip_port
+    await probe.pool.close(1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", port + 1))
+        line = await open_line(sip_port=port, min_workers=2)
+        await line.until(lambda: [worker.sip_port for worker in line.pool.workers()] == [port, port + 2])
+    assert line.pool.workers_lost == 1
+
+
+async def test_starts_that_fail_become_rare(open_line, monkeypatch):
+    monkeypatch.setattr(pool_module, "_RESTART_DELAY_S", 20.0)
+    probe = await open_line()
+    port = probe.pool.workers()[0].sip_port
+    await probe.pool.close(1)
+    first = rtp_ports()[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", port + 1))
+        line = await open_line(sip_port=port, min_workers=2, max_legs=2, rtp_ports=(first, first + 127))  # room for two workers
+        await asyncio.sleep(4)
+    assert line.pool.workers_lost == 1
+
+
+def test_the_server_takes_a_socket_of_a_high_number():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("the limit of descriptors is too low")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    ours, theirs = socket.socketpair()
+    high = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 1500)
+    theirs.close()
+    try:
+        arguments = [sys.executable, "-m", "sipcore.pjsip.server", "--fd", str(high)]
+        with subprocess.Popen(arguments, pass_fds=(high,), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            os.close(high)
+            ours.settimeout(20)
+            (ready,) = wire.FrameDecoder().feed(ours.recv(4096))
+            assert isinstance(ready, wire.ServerReady)
+            ours.close()
+            _, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, b"")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_dead_server_is_replaced_and_its_workers_live_on(line, far_end):

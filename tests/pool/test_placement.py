@@ -193,12 +193,26 @@ def test_rotation_moves_the_port_blocks_and_loses_none():
     assert all(20000 <= worker.rtp_port_first < worker.rtp_port_last <= 20319 for worker in rotated)
 
 
-def test_ports_of_a_lost_worker_are_taken_last():
-    """Far ends of its calls may send there still, and PJSIP would answer them with the next call's audio."""
+@pytest.mark.parametrize("has_a_leg", [True, False])
+def test_ports_of_a_lost_worker_are_taken_last(has_a_leg):
+    """Far ends of its calls may send there still, and PJSIP would answer them with the next call's audio; or a stranger has its port."""
     placement = Placement(Limits(4, 200, 0, 30.0, (20000, 20319)))
     (lost,) = started(placement, 1)
-    placement.dial("group-0", "call")
+    if has_a_leg:
+        placement.dial("group-0", "call")
     placement.lose(lost.worker_id)
     placement.free(lost.worker_id)
     later = [placement.reserve(f"later-{number}", 4, 1.0) for number in range(placement.max_workers)]
     assert [worker.index for worker in later if worker] == [*range(1, placement.max_workers), lost.index]
+
+
+def test_ports_of_a_retired_worker_are_taken_again():
+    placement = Placement(Limits(4, 200, 0, 30.0, (20000, 20319)))
+    (retired,) = started(placement, 1)
+    placement.release("group-0", 0.0)
+    assert placement.retire(30.0) == [retired.worker_id]
+    placement.lose(retired.worker_id)
+    placement.free(retired.worker_id)
+    again = placement.reserve("again", 1, 31.0)
+    assert again is not None
+    assert again.index == retired.index
