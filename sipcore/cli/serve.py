@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,18 @@ def run(options: argparse.Namespace) -> int:
     config = load_config(options.config) if options.config else make_config({})
     check_http()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    asyncio.run(_serve(config, options.http or config.http.listen or "127.0.0.1:8080"))
-    return 0
+    return asyncio.run(_serve(config, options.http or config.http.listen or "127.0.0.1:8080"))
 
 
-async def _serve(config: Config, listen: str) -> None:
+async def _serve(config: Config, listen: str) -> int:
     from sipcore.http.addresses import bind, guarded, parse_listen, url_of
     from sipcore.http.server import HttpServer
     from sipcore.switch import AsyncSwitch
 
     host, port = parse_listen(listen)
     switch = AsyncSwitch(config=guarded(config, host))
+    if config.store == ":memory:":
+        log.warning('store is ":memory:": records of calls are lost at the end, and until then they are all kept in memory')
     signals = _Signals()
     signals.take()
     try:
@@ -74,11 +76,22 @@ async def _serve(config: Config, listen: str) -> None:
             gc.collect()
             gc.freeze()  # what is there now stays: the collector need not look through it again, for 70 ms each time
             print(f"sipcore: HTTP at {url}, SIP at {switch.sip_address}", flush=True)
-            await signals.stop.wait()
+            await _first(signals.stop.wait(), server.wait_ended())
+            if not signals.stop.is_set():
+                log.error("the HTTP server ended by itself")
+                return 1
             await server.drain(signals.hurry)
             await server.close(hurried=signals.hurry.is_set())
+            return 0
     finally:
         signals.give_back()
+
+
+async def _first(*work: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(each) for each in work]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 class _Signals:

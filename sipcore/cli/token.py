@@ -12,6 +12,7 @@ from sipcore.config import load_config
 from sipcore.errors import ConfigError, Fault
 
 _DAY_S = 24 * 3600.0
+_MAX_DAYS = 36_500
 
 
 def add_parser(commands: Any) -> None:
@@ -38,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
     check_http()
     from sipcore.http.tokens import hash_token, new_jwt, new_token
 
-    if options.user_id < 1 or options.days <= 0:
-        raise ConfigError("--user-id must be 1 or more, --days more than 0")
+    if options.user_id < 1 or not 0 < options.days <= _MAX_DAYS:  # nan is neither
+        raise ConfigError(f"--user-id must be 1 or more, --days more than 0 and at most {_MAX_DAYS}")
     if options.opaque:
         token = new_token()
         line = f'hashed_tokens = ["{hash_token(token)}"]'

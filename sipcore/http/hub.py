@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipcore.calls import AsyncCall
-from sipcore.events import CallEvent
+from sipcore.events import CallEvent, CallHangup
 from sipcore.http.envelope import TYPES, envelope
 from sipcore.http.errors import to_json
 from sipcore.record import CallRecord
@@ -49,8 +49,8 @@ class Told:
         return to_json({"id": self.id} | envelope(self.event, self.record))
 
 
-Sink = Callable[[Told, AsyncCall], None]
-Watcher = Callable[[CallEvent, AsyncCall], None]
+Sink = Callable[[Told, AsyncCall | None], None]
+Watcher = Callable[[CallEvent, AsyncCall | None], None]
 
 
 class EventHub:
@@ -65,6 +65,7 @@ class EventHub:
         self._is_closed = False
         self._sinks: list[Sink] = []
         self._watchers: list[Watcher] = []
+        self._calls: dict[str, AsyncCall] = {}
         self._stop: Callable[[], None] | None = None
 
     def open(self) -> None:
@@ -87,14 +88,14 @@ class EventHub:
         self._watchers.append(watcher)
 
     def take(self, event: CallEvent) -> None:
-        """Take one event of the switch."""
-        call = self._switch.calls.live(event.call_id)
-        if call is None or type(event) not in TYPES:
+        """Take one event of the switch. A call may be over before its last events are told: whoever listens can end it."""
+        call = self._call_of(event)
+        record: CallRecord | None = getattr(event, "record", None if call is None else call.record)
+        if record is None or type(event) not in TYPES:
             log.error("call %s: an event that cannot be told: %s", event.call_id, type(event).__name__)
             return
         for watcher in self._watchers:
             watcher(event, call)
-        record = getattr(event, "record", call.record)
         told = Told(self._next, f"{self._run}-{self._next}", event, record)
         self._next += 1
         self._ring.append(told)
@@ -120,8 +121,8 @@ class EventHub:
         wanted = int(number) + 1
         return wanted if self.oldest <= wanted <= self._next else None
 
-    async def follow(self, number: int, heartbeat_s: float) -> AsyncIterator[list[Told] | None]:
-        """Events from `number` on, some at a time; an empty list when nothing came for `heartbeat_s`, `None` after a gap."""
+    async def follow(self, number: int, patience_s: Callable[[], float]) -> AsyncIterator[list[Told] | None]:
+        """Events from `number` on, some at a time; an empty list when nothing came for `patience_s()`, `None` after a gap."""
         while True:
             if number < self.oldest:
                 number = self.oldest
@@ -136,10 +137,18 @@ class EventHub:
             else:
                 news = self._news
                 try:
-                    async with asyncio.timeout(heartbeat_s):
+                    async with asyncio.timeout(max(0.0, patience_s())):
                         await news.wait()
                 except TimeoutError:
                     yield []
+
+    def _call_of(self, event: CallEvent) -> AsyncCall | None:
+        call = self._calls.get(event.call_id) or self._switch.calls.live(event.call_id)
+        if isinstance(event, CallHangup):
+            self._calls.pop(event.call_id, None)
+        elif call is not None:
+            self._calls[event.call_id] = call
+        return call
 
     def _wake(self) -> None:
         self._news.set()

@@ -60,7 +60,7 @@ class Metrics:
         """An answer was an error."""
         self._refused.labels(str(code), reason).inc()
 
-    def watch(self, event: events.CallEvent, call: AsyncCall) -> None:
+    def watch(self, event: events.CallEvent, call: AsyncCall | None) -> None:
         """Take an event of a call."""
         match event:
             case events.CallCreated():
@@ -72,7 +72,7 @@ class Metrics:
             case events.CallMediaStarted():
                 self._media_at.setdefault(event.call_id, event.at)
             case events.CallHangup(record=record):
-                self._end(record, call.first_play_at, self._media_at.pop(event.call_id, None))
+                self._end(record, None if call is None else call.first_play_at, self._media_at.pop(event.call_id, None))
 
     def _end(self, record: CallRecord, played_at: datetime | None, media_at: datetime | None) -> None:
         self._ended.labels(str(record.hangup_reason), record.hangup_by).inc()

@@ -10,15 +10,43 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import httpcore
+import httpx
 
 from media.address import is_public
 from media.network import AddressRefused, ssl_context
+from sipcore.errors import Fault
+from sipcore.http.errors import bad_request
 
 _RESOLVERS: Final = 4
 _MAX_CONNECTIONS: Final = 256
 _KEPT_CONNECTIONS: Final = 32
 _KEPT_S: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 64 * 1024
+
+
+def ascii_url(text: str, field: str) -> str:
+    """The URL as it goes over the wire: host in IDNA, path in percent signs. What is no URL at all stays, for the switch to refuse.
+
+    Raises:
+        ApiError: 400, it has a user or password, or no form that everybody reads alike.
+    """
+    text = text.strip()
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        return text
+    if " " in text or not text.isprintable() or url.scheme not in {"http", "https"} or not url.host:
+        return text
+    if url.userinfo:
+        raise bad_request("INVALID_REQUEST", [Fault(field, "must have no user or password")])
+    plain = str(url.copy_with(fragment=None))
+    try:
+        is_clear = plain.isascii() and httpcore.URL(plain).host == url.raw_host
+    except (UnicodeError, ValueError):
+        is_clear = False
+    if not is_clear:
+        raise bad_request("INVALID_REQUEST", [Fault(field, "is not a URL")])
+    return plain
 
 
 class OutsideClient:

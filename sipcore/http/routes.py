@@ -12,6 +12,7 @@ from sipcore.errors import Fault
 from sipcore.http.bodies import read_idempotency_key, read_json, read_page_size
 from sipcore.http.errors import bad_request, json_response, to_json
 from sipcore.http.idempotency import IdempotencyKeys
+from sipcore.http.outside import ascii_url
 from sipcore.http.tokens import Authenticator
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
@@ -31,6 +32,8 @@ class CallRoutes:
         body = await read_json(request, self._config)
         if isinstance(body, dict) and body.get("event_url") and not self._signs_webhooks:
             raise bad_request("INVALID_REQUEST", [Fault("event_url", "this server sends no webhooks: it has no webhook_secret")])
+        if isinstance(body, dict) and isinstance(url := body.get("event_url"), str):
+            body["event_url"] = ascii_url(url, "event_url")
         # Nothing waits between here and `keep`, so two requests with one key cannot both be new.
         call_ids = self._keys.find(user.id, key, body)
         if not call_ids:
@@ -40,7 +43,7 @@ class CallRoutes:
             shown = [call.record.to_json() for call in calls]
         else:
             shown = [(await self._switch.calls.get(call_id)).to_json() for call_id in call_ids]
-        is_group = "destinations" in body
+        is_group = body.get("destinations") is not None
         return json_response(to_json({"calls": shown, "groupcalls": []} if is_group else shown[0]))
 
     async def list(self, request: Request) -> Response:

@@ -126,7 +126,14 @@ class HttpServer:
         await self.switch.warm_up()
         self.hub.open()
         self._serving = asyncio.create_task(self._uvicorn.serve([self._sock]), name="sipcore http")
-        await self._uvicorn.is_ready.wait()
+        ready = asyncio.create_task(self._uvicorn.is_ready.wait())
+        await asyncio.wait([ready, self._serving], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+
+    async def wait_ended(self) -> None:
+        """Until nobody answers any more: after `close`, or when something went badly wrong."""
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Take no new call; let the live ones go on for `grace_s` seconds, then hang them up. `hurry` cuts all of it short."""
@@ -148,8 +155,10 @@ class HttpServer:
         await self.webhooks.close(_HURRIED_S if hurried else _WEBHOOK_GRACE_S)
         self._uvicorn.should_exit = True
         self._uvicorn.force_exit = hurried
-        await serving
+        await asyncio.wait([serving])
         self._sock.close()
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            log.error("the HTTP server failed", exc_info=error)
 
 
 async def _unless(hurry: asyncio.Event, work: object) -> None:

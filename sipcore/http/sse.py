@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -37,19 +38,28 @@ class EventStreams:
 
     async def _stream(self, user: User, last_id: str | None, call_id: str | None) -> AsyncIterator[bytes]:
         self.open_streams += 1
+        clock = asyncio.get_running_loop().time
+        due_s = clock() + self._heartbeat_s
+
+        def left_s() -> float:
+            return due_s - clock()
+
         try:
             start = self._hub.now if last_id is None else self._hub.number_after(last_id)
             yield f"retry: {_RECONNECT_MS}\n\n".encode()
             if start is None:
                 start = self._hub.oldest
                 yield _gap(f"{last_id!r:.80} is not here any more; this stream begins with the oldest event that is")
-            async for batch in self._hub.follow(start, self._heartbeat_s):
+            async for batch in self._hub.follow(start, left_s):
                 if batch is None:
                     yield _gap("this client was too slow; events are missing")
-                elif not batch:
-                    yield b": still here\n\n"
                 elif lines := b"".join(_line(told) for told in batch if _is_for(told, user, call_id)):
                     yield lines
+                elif not batch or clock() >= due_s:
+                    yield b": still here\n\n"
+                else:
+                    continue
+                due_s = clock() + self._heartbeat_s
         finally:
             self.open_streams -= 1
 

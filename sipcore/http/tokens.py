@@ -128,13 +128,24 @@ def _find_token(request: Request) -> tuple[str, str]:
 def _check_origin(request: Request) -> None:
     """A browser sends cookies along with what any page asks for: only our own pages may change things with one."""
     origin = request.headers.get("origin")
-    if request.method not in _SAFE_METHODS and origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if request.method not in _SAFE_METHODS and origin is not None and not _is_at(origin, request.headers.get("host")):
         raise ApiError(403, "FOREIGN_ORIGIN", "a page of another site may not use the cookie", [Fault("Origin", origin)])
+
+
+def _is_at(origin: str, host: str | None) -> bool:
+    try:
+        place = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return bool(place) and place == host
 
 
 def _check_host(request: Request) -> None:
     """Without tokens a web page must not get here by a name of its own that leads to this machine (DNS rebinding)."""
-    host = urlsplit("//" + request.headers.get("host", "")).hostname or ""
+    try:
+        host = urlsplit("//" + request.headers.get("host", "")).hostname or ""
+    except ValueError:
+        host = ""
     if not is_loopback(host):
         message = "without tokens only this machine is served: ask for http://127.0.0.1, or configure tokens"
         raise ApiError(403, "FOREIGN_HOST", message, [Fault("Host", host)])

@@ -70,9 +70,9 @@ class Webhooks:
         """Events that are not delivered yet."""
         return self._waiting
 
-    def take(self, told: Told, call: AsyncCall) -> None:
+    def take(self, told: Told, call: AsyncCall | None) -> None:
         """Put an event in line, at once; nothing for a call without `event_url`."""
-        if not call.event_url or told.type not in WEBHOOK_TYPES:
+        if call is None or not call.event_url or told.type not in WEBHOOK_TYPES:
             return
         line = self._lines.get(told.event.call_id)
         if self._waiting >= MAX_WAITING or (line is not None and len(line.waiting) >= MAX_WAITING_PER_CALL):
@@ -101,24 +101,30 @@ class Webhooks:
         await self._client.close()
 
     async def _deliver_all(self, call_id: str, line: _Line) -> None:
-        name = urlsplit(line.url).netloc
-        host = self._hosts.setdefault(name, _Host())
-        host.lines += 1
         try:
-            while line.waiting:
-                async with host.gate:
-                    is_delivered = await self._deliver(line.url, line.waiting[0])
-                line.waiting.popleft()
-                self._waiting -= 1
-                self.counts["delivered" if is_delivered else "failed"] += 1
+            name = (urlsplit(line.url).hostname or "").rstrip(".")
+            host = self._hosts.setdefault(name, _Host())
+            host.lines += 1
+            try:
+                await self._deliver_each(line, host.gate)
+            finally:
+                host.lines -= 1
+                if not host.lines:
+                    del self._hosts[name]
         except Exception:
             log.exception("call %s: webhooks", call_id)
             self._waiting -= len(line.waiting)
+            self.counts["failed"] += len(line.waiting)
         finally:
             del self._lines[call_id]
-            host.lines -= 1
-            if not host.lines:
-                del self._hosts[name]
+
+    async def _deliver_each(self, line: _Line, gate: asyncio.Semaphore) -> None:
+        while line.waiting:
+            async with gate:
+                is_delivered = await self._deliver(line.url, line.waiting[0])
+            line.waiting.popleft()
+            self._waiting -= 1
+            self.counts["delivered" if is_delivered else "failed"] += 1
 
     async def _deliver(self, url: str, told: Told) -> bool:
         for wait_s in (*self._backoff_s, None):

@@ -81,6 +81,11 @@ def test_destinations_place_a_call_to_each(served):
     assert [call["destination"]["target"] for call in answer["calls"]] == ["stay@192.0.2.9", "stay@192.0.2.10"]
 
 
+def test_destinations_that_are_null_are_none(served):
+    answer = served.client.post("/v1.0/calls", json=body("stay", destinations=None))
+    assert (answer.status_code, list(answer.json())) == (200, KEYS)
+
+
 def test_destinations_are_all_or_nothing(serve):
     served = serve(max_legs=2)
     wrong = {"source": SOURCE, "destinations": ["sip:stay@192.0.2.9", "tel:12ab"]}

@@ -98,6 +98,50 @@ def test_heartbeats(serve):
     served.until(lambda: not served.server.streams.open_streams)
 
 
+def test_heartbeats_also_while_only_others_have_news(serve):
+    served = serve(http={"heartbeat_s": 0.05})
+    call = served.create("stay")
+
+    async def telling():
+        session = served.switch.session(call["id"])
+        while not is_over:
+            session.publish(session.history[0])
+            await asyncio.sleep(0.005)
+
+    is_over = []
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as sock:
+        sock.sendall(f"GET /v1.0/events?token={TOKEN}&call_id=another HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        served.until(lambda: served.server.streams.open_streams == 1)
+        others = asyncio.run_coroutine_threadsafe(telling(), served._loop)
+        data = b""
+        try:
+            while data.count(b": still here\n\n") < 3:
+                data += sock.recv(4096)
+        finally:
+            is_over.append(True)
+            others.result(10)
+    assert b"call_created" not in data
+    served.until(lambda: not served.server.streams.open_streams)
+
+
+def test_a_call_that_a_listener_hangs_up_at_once_is_told_to_its_end(served):
+    def hang_up(event):
+        if type(event).__name__ == "CallCreated" and (call := served.switch.calls.live(event.call_id)):
+            call.hangup()
+
+    with served.follow() as events:
+        served.do(lambda: served.switch.listen(hang_up))
+        told = until_hangup(events, served.create()["id"])
+        assert [event["type"] for event in told] == ["call_created", "call_updated", "call_hangup"]
+        listeners = served.switch.exchange._listeners
+        served.do(lambda: listeners.insert(0, listeners.pop()))
+        told = until_hangup(events, served.create()["id"])
+        assert [event["type"] for event in told] == ["call_created", "call_updated", "call_hangup"]
+    assert not served.server.hub._calls
+    ended = [line for line in served.client.get("/metrics").text.splitlines() if line.startswith("sipcore_calls_ended_total{")]
+    assert sum(float(line.rpartition(" ")[2]) for line in ended) == 2, ended
+
+
 def test_head_ends_at_once(served):
     answer = served.client.head("/v1.0/events")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
@@ -168,7 +212,7 @@ async def test_who_falls_out_of_the_ring_is_told(tmp_path):
         start = hub.now
         await switch.calls.create(destination="sip:bob@192.0.2.9").wait(10)
         hub.close()
-        batches = [batch async for batch in hub.follow(start, 1)]
+        batches = [batch async for batch in hub.follow(start, lambda: 1.0)]
     assert batches[0] is None
     assert [told.number for told in batches[1]] == [4, 5, 6, 7]
     assert hub.number_after(batches[1][0].id) == 5

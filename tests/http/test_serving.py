@@ -33,6 +33,29 @@ def test_starts_without_a_trunk_and_ends_at_sigterm(tmp_path):
         assert time.monotonic() - started < 5, "nothing was up, so nothing was waited for"
 
 
+def test_says_that_records_are_kept_in_memory_only(tmp_path):
+    with serving(tmp_path, ""):
+        assert "WARNING sipcore.cli.serve: store is" in (tmp_path / "serve.log").read_text()
+    with serving(tmp_path, f'store = "{tmp_path}/calls.db"'):
+        assert "WARNING sipcore.cli.serve" not in (tmp_path / "serve.log").read_text()
+
+
+@pytest.mark.asyncio
+async def test_ends_with_an_error_when_its_http_server_does(tmp_path, monkeypatch, caplog):
+    from sipcore.cli import serve
+    from sipcore.config import make_config
+    from sipcore.http.server import _Uvicorn
+
+    async def dying(self):
+        raise OSError("out of everything")
+
+    monkeypatch.setattr(_Uvicorn, "main_loop", dying)
+    config = make_config({"sip_address": "127.0.0.1:0", "cache_dir": tmp_path, "media_root": tmp_path})
+    assert await serve._serve(config, "127.0.0.1:0") == 1
+    assert "the HTTP server ended by itself" in caplog.text
+    assert "out of everything" in caplog.text
+
+
 def test_sigterm_lets_calls_end_by_themselves_and_takes_no_new_ones(tmp_path):
     with Phone(name="bob") as bob, serving(tmp_path, "grace_s = 20") as served:
         bob.hang_up_after(2.0)
@@ -135,5 +158,8 @@ def test_token_create(tmp_path):
     assert len(opaque.stdout.strip()) >= 40
     assert 'hashed_tokens = ["sha256:' in opaque.stderr
     assert opaque.stdout.strip() not in opaque.stderr
+    for days in ("inf", "nan", "-1", "1e9"):
+        refused = sipcore("token", "create", "--config", str(tmp_path / "c.toml"), "--days", days)
+        assert (refused.returncode, refused.stdout, "Traceback" in refused.stderr) == (2, "", False), refused
     (tmp_path / "d.toml").write_text("")
     assert "jwt_secret" in sipcore("token", "create", "--config", str(tmp_path / "d.toml")).stderr

@@ -107,6 +107,18 @@ def test_a_page_of_another_site_may_not_use_the_cookie(served):
     assert nobody.post(path, headers=cookie | {"origin": served.url}).status_code == 200
 
 
+def test_an_origin_that_cannot_be_read_is_another_site(served):
+    headers = {"cookie": f"token={TOKEN}", "origin": "http://["}
+    assert_error(served.client_of().post("/v1.0/calls", json=body(), headers=headers), 403, "FOREIGN_ORIGIN", "Origin")
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "]", "a]b", ""])
+def test_a_host_that_cannot_be_read_is_not_this_machine(serve, host):
+    served = serve(http=OPEN)
+    assert_error(served.client_of().get("/v1.0/calls", headers={"host": host}), 403, "FOREIGN_HOST", "Host")
+    assert served.client_of().get("/docs", headers={"host": host}).status_code < 500
+
+
 def test_without_tokens_this_machine_is_user_one(serve):
     served = serve(http=OPEN)
     answer = served.client_of().post("/v1.0/calls?token=TOKEN", json=body("stay"))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from media import tones, wav
+from media.measure import best_match
 from sipcore.testing.rtp_sink import RtpSink
 from sipcore.testing.sipp import Sipp
 
@@ -142,6 +143,10 @@ def test_speech_and_file(name, tutorial):
         "status", "hangup_by", "hangup_reason", "tm_update", "tm_progressing", "tm_hangup",
     }  # fmt: skip
     assert np.abs(heard.astype(int)).max() > 1000, "something was heard"
+    if name == "play":
+        assert len(heard) >= 7900
+        match = best_match(heard, tones.tone(600.0, 1.0, 8000), 8000, min_overlap=0.9)
+        assert abs(match.correlation) > 0.9, "and it was the file"
 
 
 def test_speech_and_connect(tutorial):

@@ -130,6 +130,53 @@ def test_a_name_that_leads_into_the_local_network_is_not_followed(serve, monkeyp
     assert served.server.webhooks.counts["failed"] == 6
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://\u2100@host.example/",
+        "http://user:word@host.example/",
+        "http://a@/",
+        "http://\u2100.example/",
+        "http://[::1",
+        "http://\ud7ff.example/",
+    ],
+)
+def test_urls_that_nobody_can_post_to_are_refused(served, url):
+    assert_error(served.client.post("/v1.0/calls", json=body(event_url=url)), 400, "INVALID_REQUEST", "event_url")
+
+
+def test_names_and_paths_beyond_ascii(served, monkeypatch):
+    real = socket.getaddrinfo
+    local = [(2, 1, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *a, **k: local if host == "xn--mller-kva.example" else real(host, *a, **k))
+    with receiving() as receiver:
+        port = receiver.url.rpartition(":")[2].partition("/")[0]
+        served.create(event_url=f" http://m\u00fcller.example:{port}/\u00fc?q=\u00e4#top")
+        receiver.wait(6)
+        assert {path for path, _, _ in receiver.received} == {"/%C3%BC?q=%C3%A4"}
+        served.until(lambda: not served.server.webhooks.waiting)
+        assert dict(served.server.webhooks.counts) == {"delivered": 6}
+
+
+@pytest.mark.parametrize("url", ["http://\u2100@host/", "http://m\u00fcller.example/h", "nonsense"])
+def test_whatever_goes_wrong_nothing_stays_in_line(served, url):
+    hooks = served.server.webhooks
+    call = served.create("stay")
+
+    def telling():
+        session = served.switch.session(call["id"])
+        session.event_url = url
+        for _ in range(3):
+            session.publish(session.history[0])
+
+    served.do(telling)
+    served.until(lambda: not hooks.waiting)
+    served.until(lambda: not hooks._lines)
+    assert set(hooks.counts) == {"failed"}
+    assert hooks.counts["failed"] >= 3, "and maybe its ringing"
+    assert not hooks._hosts
+
+
 @pytest.mark.asyncio
 async def test_an_answer_without_end_is_cut(monkeypatch):
     import asyncio
