@@ -46,12 +46,23 @@ def bind_rtp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket
 
 def is_bound(port: int, transport: str = "udp") -> bool:
     """Whether some process of this machine has the IPv4 port (for `tcp`: listens on it). Linux only."""
-    wanted = f":{port:04X}"
-    for line in Path(_PROC_TABLES[transport]).read_text(encoding="ascii").splitlines()[1:]:
-        _, local, _, state, *_ = line.split()
-        if local.endswith(wanted) and (transport == "udp" or state == _TCP_LISTEN):
-            return True
+    return bool(_inodes(port, transport))
+
+
+def is_bound_by(pid: int, port: int, transport: str = "udp") -> bool:
+    """Whether this very process has the port; another one may have been quicker."""
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port, transport)}
+    for link in Path(f"/proc/{pid}/fd").iterdir() if wanted else ():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if str(link.readlink()) in wanted:
+                return True
     return False
+
+
+def _inodes(port: int, transport: str) -> set[str]:
+    """Of the sockets that have the port."""
+    rows = [line.split() for line in Path(_PROC_TABLES[transport]).read_text(encoding="ascii").splitlines()[1:]]
+    return {row[9] for row in rows if row[1].endswith(f":{port:04X}") and (transport == "udp" or row[3] == _TCP_LISTEN)}
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from sipcore.testing.ports import free_port, is_bound
+from sipcore.testing.ports import free_port, is_bound_by
 from sipcore.testing.sipp_messages import SippMessage, parse_messages
 from sipcore.testing.sipp_run import HOST, Run, Transport
 
@@ -196,8 +196,9 @@ class SippProcess:
         end_s = time.monotonic() + _START_TIMEOUT_S
         try:
             while self._process.poll() is None:
-                if run.target or is_bound(self.port, run.transport):
-                    return True
+                with contextlib.suppress(FileNotFoundError):  # it has just ended
+                    if run.target or is_bound_by(self._process.pid, self.port, run.transport):
+                        return True
                 if time.monotonic() > end_s:
                     raise SippError(f"{run.scenario.name}: SIPp did not open its port: {self._said()}")
                 time.sleep(_POLL_S)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 
 import pytest
 
-from sipcore.testing.ports import is_bound
+from sipcore.testing.ports import free_port, is_bound, is_bound_by
 from sipcore.testing.rtp_sink import RtpSink
 from sipcore.testing.sipp import Sipp, SippError, SippMissing
 
@@ -97,3 +98,19 @@ def test_sinks_hear_each_other():
         with pytest.raises(TimeoutError, match="700 Hz"):
             one.wait_for_tone(700.0, timeout_s=0.1)
     assert one.lost == other.lost == 0
+
+
+def test_a_port_that_was_taken_meanwhile_is_not_mistaken_for_ours(sipp, monkeypatch):
+    taken: list[socket.socket] = []
+
+    def too_slow() -> int:
+        port = free_port()
+        if not taken:
+            taken.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            taken[0].bind(("127.0.0.1", port))
+        return port
+
+    monkeypatch.setattr("sipcore.testing.sipp.free_port", too_slow)
+    with sipp.uas("uas-200-expect-bye.xml", calls=0, keys={"rtp_port": 4000}) as uas, taken[0]:
+        assert uas.port != taken[0].getsockname()[1]
+        assert is_bound_by(uas.pid, uas.port)
