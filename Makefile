@@ -36,6 +36,8 @@ bench: .venv/.dev  ## speed and memory; see benchmarks/README.md
 	$(BIN)/python benchmarks/outbound.py --calls 150 --seconds 20 --rounds 3
 	$(BIN)/python benchmarks/bridge.py --rounds 5 --seconds 10
 	$(BIN)/python benchmarks/idle.py --workers 8 --seconds 60 --legs 32
+	$(BIN)/python benchmarks/http_calls.py
+	$(BIN)/python benchmarks/http_listing.py
 	$(BIN)/python benchmarks/report.py --output build/bench/figures.md --plot build/bench/deviation.svg
 
 clean:

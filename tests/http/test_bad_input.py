@@ -6,6 +6,8 @@ import pytest
 
 from .running import assert_error, body
 
+pytestmark = pytest.mark.slow
+
 JSON = {"content-type": "application/json"}
 
 

@@ -4,7 +4,11 @@ import json
 import socket
 import time
 
+import pytest
+
 from .running import TOKEN, assert_error, read_all
+
+pytestmark = pytest.mark.slow
 
 HEAD = f"POST /v1.0/calls?token={TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
 

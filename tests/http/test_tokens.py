@@ -12,6 +12,8 @@ from sipcore.http.tokens import hash_token, new_jwt
 
 from .running import JWT_SECRET, OTHER, TOKEN, assert_error, body
 
+pytestmark = pytest.mark.slow
+
 OPEN = {"tokens": [], "users": [], "jwt_secret": ""}
 
 

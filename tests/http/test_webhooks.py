@@ -13,6 +13,8 @@ from sipcore.http.outside import OutsideClient
 from .receiver import receiving
 from .running import WEBHOOK_SECRET, assert_error, body
 
+pytestmark = pytest.mark.slow
+
 LIFE = ["call_created", "call_dialing", "call_ringing", "call_progressing", "call_updated", "call_hangup"]
 
 
