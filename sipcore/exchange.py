@@ -23,6 +23,7 @@ from sipcore.config import Config
 from sipcore.engine import Command, Engine, EngineFault, Event
 from sipcore.errors import Fault, InvalidRequest
 from sipcore.events import CallEvent
+from sipcore.listeners import Listeners
 from sipcore.preparation import Kind, Work
 from sipcore.record import CallRecord
 from sipcore.request import CallRequest, check_request
@@ -57,7 +58,7 @@ class Exchange:
         self._groups: dict[str, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: dict[str, list[asyncio.Task[None]]] = {}
-        self._listeners: list[Callable[[CallEvent], None]] = []
+        self._listeners = Listeners()
 
     # ------------------------------------------------------------------------------------------------ new calls
 
@@ -125,8 +126,7 @@ class Exchange:
 
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call; returns the function that stops it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._listeners.add(listener)
 
     # ------------------------------------------------------------------------------------ for sessions and runners
 
@@ -225,7 +225,7 @@ class Exchange:
         session = Session(record, group_id, self, timeouts or self._timeouts)
         self._sessions[session.id] = session
         self._groups.setdefault(group_id, set()).add(session.id)
-        session.listen(self._tell)
+        session.listen(self._listeners.tell)
         return session
 
     def _spawn(self, session: Session, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -244,10 +244,3 @@ class Exchange:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._work.setdefault(session.id, []).append(task)
-
-    def _tell(self, event: CallEvent) -> None:
-        for listener in tuple(self._listeners):
-            try:
-                listener(event)
-            except Exception:
-                log.exception("call %s: a listener failed on %s", event.call_id, type(event).__name__)

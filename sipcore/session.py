@@ -18,14 +18,13 @@ from typing import Protocol
 from sipcore import call, engine, events
 from sipcore.call import HangupReason, Status
 from sipcore.clock import Clock
+from sipcore.listeners import Listener, Listeners
 from sipcore.record import CallRecord
 
 log = logging.getLogger(__name__)
 
 MAX_HISTORY = 10_000
 """Events of a call that are kept for late listeners; beyond it digits and media changes are only told."""
-
-Listener = Callable[[events.CallEvent], None]
 
 
 class PlaybackFailed(Exception):
@@ -83,7 +82,7 @@ class Session:
         self.over: asyncio.Future[CallRecord] = loop.create_future()
         self._host = host
         self._timeouts = timeouts
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners()
         self._untold: deque[events.CallEvent] = deque()
         self._is_telling = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -101,8 +100,7 @@ class Session:
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on; returns the function that stops it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._listeners.add(listener)
 
     def publish(self, event: events.CallEvent) -> None:
         """Tell everybody who listens; what a listener causes is told to all after the event it was told."""
@@ -115,8 +113,7 @@ class Session:
                 told = self._untold.popleft()
                 if len(self.history) < MAX_HISTORY or not isinstance(told, events.DigitReceived | events.CallMediaStarted):
                     self.history.append(told)
-                for listener in tuple(self._listeners):
-                    self._tell(listener, told)
+                self._listeners.tell(told)
                 if isinstance(told, events.CallHangup):
                     self._leave(told.record)
         finally:
@@ -248,12 +245,6 @@ class Session:
             self.answered.set_result(False)
         self.over.set_result(record)
         self._host.forget(self)
-
-    def _tell(self, listener: Listener, event: events.CallEvent) -> None:
-        try:
-            listener(event)
-        except Exception:
-            log.exception("call %s: a listener failed on %s", self.id, type(event).__name__)
 
     def _on_provisional(self, event: engine.CallProvisional) -> None:
         if self._take(call.Rang()):

@@ -133,7 +133,7 @@ def test_a_call_that_a_listener_hangs_up_at_once_is_told_to_its_end(served):
         served.do(lambda: served.switch.listen(hang_up))
         told = until_hangup(events, served.create()["id"])
         assert [event["type"] for event in told] == ["call_created", "call_updated", "call_hangup"]
-        listeners = served.switch.exchange._listeners
+        listeners = served.switch.exchange._listeners._all
         served.do(lambda: listeners.insert(0, listeners.pop()))
         told = until_hangup(events, served.create()["id"])
         assert [event["type"] for event in told] == ["call_created", "call_updated", "call_hangup"]
