@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 RETRY_S = 5.0
 """From a write that failed (disk full, file locked) to the next try."""
 
+GATHER_S = 0.05
+"""From the first change to its write: a short call changes four times within it, and its record is written once, together with others'."""
+
 
 class StoreThread:
     """The store, for the event loop: a read sees every write that was asked for before it."""
@@ -51,24 +54,24 @@ class StoreThread:
     def keep(self, record: CallRecord) -> None:
         """Write the record soon. A write that fails is logged and tried again; the call goes on.
 
-        What is asked for while the thread is busy is written together, each call as it was last.
+        What is asked for within `GATHER_S` is written together, each call as it was last.
         """
         _ = self._opened
         with self._lock:
             is_first = not self._unwritten
             self._unwritten[record.id] = record
         if is_first:
-            self._start_writing()
+            self._loop.call_later(GATHER_S, self._start_writing)
 
     async def get(self, call_id: str) -> CallRecord | None:
         """The record, `None` when there is none."""
         store = self._opened
-        return await self._run(lambda: store.get(call_id))
+        return await self._run(lambda: self._written_first(store).get(call_id))
 
     async def list(self, page_size: int, page_token: str | None, user_id: int | None = None) -> Page:
         """One page of records, newest first; of everybody when `user_id` is `None`."""
         store = self._opened
-        return await self._run(lambda: store.list(page_size, page_token, user_id))
+        return await self._run(lambda: self._written_first(store).list(page_size, page_token, user_id))
 
     async def close(self) -> None:
         """Finish every write, then close. Idempotent."""
@@ -97,6 +100,10 @@ class StoreThread:
         with self._lock:
             self._unwritten = {call_id: records[call_id] for call_id in failures} | self._unwritten
         return not failures
+
+    def _written_first(self, store: CallStore) -> CallStore:
+        self._write(store)
+        return store
 
     def _written(self, writing: asyncio.Future[bool]) -> None:
         if not writing.cancelled() and not writing.result() and self._retry is None:

@@ -54,8 +54,11 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal says otherwise."""
     config = load_config(options.config) if options.config else make_config({})
     check_http()
+    import uvloop
+
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    return asyncio.run(_serve(config, options.http or config.http.listen or "127.0.0.1:8080"))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config, options.http or config.http.listen or "127.0.0.1:8080"))
 
 
 async def _serve(config: Config, listen: str) -> int:
