@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check soak format bench clean
 
 BIN := .venv/bin
 
@@ -21,11 +21,15 @@ check: .venv/.dev  ## format, lint, types, import rules, fast tests: under a min
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not sip and not sipp and not slow"
+	$(BIN)/pytest -q -n 2 -m "not sip and not sipp and not slow and not soak"
 
 test: .venv/.dev  ## every test, real SIP and RTP over loopback included
-	@tools/install-sipp.sh
-	$(BIN)/pytest
+	@tools/install-test-tools.sh
+	$(BIN)/pytest -m "not soak"
+
+soak: .venv/.dev  ## long floods and many calls; minutes
+	@tools/install-test-tools.sh
+	$(BIN)/pytest -m soak
 
 format: .venv/.dev
 	$(BIN)/ruff format .

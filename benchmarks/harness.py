@@ -36,16 +36,16 @@ sys.path.insert(0, str(ROOT))  # the checkout is measured, installed or not
 
 
 class Generator:
-    """`sipload --mode wait` as a child process: the far end of every call the switch places.
+    """`sipload` as a child process: the far end of every call the switch places (mode `wait`), or who calls it (`hold`, `cps`).
 
     `port` is its SIP port. `wait_for("closed")` returns when the measuring window is over; `finish` returns the result.
     """
 
-    def __init__(self, calls: int, *options: str, core: int | None = None) -> None:
+    def __init__(self, calls: int, *options: str, mode: str = "wait", core: int | None = None) -> None:
         handle, path = tempfile.mkstemp(suffix=".json", prefix="sipload-")
         os.close(handle)
         self._json = Path(path)
-        command = [str(build("sipload")), "--mode", "wait", "--local", "127.0.0.1:0", "--calls", str(calls), "--pids", str(os.getpid())]
+        command = [str(build("sipload")), "--mode", mode, "--local", "127.0.0.1:0", "--calls", str(calls), "--pids", str(os.getpid())]
         self._process = subprocess.Popen([*command, "--json", path, *options], stdout=subprocess.PIPE, text=True)
         if core is not None:
             os.sched_setaffinity(self._process.pid, {core})
@@ -188,6 +188,20 @@ def descendants(*, memory: bool = True, without: str = "sipload") -> list[Proces
             pss_kb, private_kb = _memory_kb(pid) if memory else (0, 0)
             found.append(Process(pid, depth, stat[0], stat[2], pss_kb, private_kb))
     return found
+
+
+def wait_until_started(workers: int, timeout_s: float = 60) -> None:
+    """Returns when so many workers of this program's switch exist and the machine's work for their start is over."""
+    end = time.monotonic() + timeout_s
+    used_s = -1.0
+    while time.monotonic() < end:
+        found = [process for process in descendants(memory=False) if process.depth == 2]
+        now_s = sum(process.cpu_s for process in found)
+        if len(found) >= workers and now_s - used_s < 0.25:
+            return
+        used_s = now_s
+        time.sleep(0.5)
+    raise TimeoutError(f"{workers} workers have not started within {timeout_s:g} s")
 
 
 def own_pss_kb() -> int:

@@ -15,11 +15,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sipcore.actions import Action, Connect, Play, Talk
+    from sipcore.actions import Action, Answer, Connect, Play, Reject, Talk, Transfer
     from sipcore.addresses import Address
     from sipcore.calls import AsyncCall
     from sipcore.config import Config
     from sipcore.errors import (
+        ActionFailed,
         CallFailed,
         CallNotFound,
         CapacityError,
@@ -41,11 +42,18 @@ if TYPE_CHECKING:
         CallEvent,
         CallHangingUp,
         CallHangup,
+        CallHeld,
         CallMediaStarted,
+        CallResumed,
         CallRinging,
         CallUpdated,
         DigitReceived,
         LegResult,
+        Registration,
+        RtpSourceMoved,
+        RtpStopped,
+        TransferRequested,
+        TransferUpdated,
     )
     from sipcore.record import CallRecord, Page
     from sipcore.switch import AsyncSwitch
@@ -54,11 +62,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "sipcore.actions": ("Action", "Connect", "Play", "Talk"),
+    "sipcore.actions": ("Action", "Answer", "Connect", "Play", "Reject", "Talk", "Transfer"),
     "sipcore.addresses": ("Address",),
     "sipcore.calls": ("AsyncCall",),
     "sipcore.config": ("Config",),
     "sipcore.errors": (
+        "ActionFailed",
         "CallFailed",
         "CallNotFound",
         "CapacityError",
@@ -80,11 +89,18 @@ _HOMES = {
         "CallEvent",
         "CallHangingUp",
         "CallHangup",
+        "CallHeld",
         "CallMediaStarted",
+        "CallResumed",
         "CallRinging",
         "CallUpdated",
         "DigitReceived",
         "LegResult",
+        "Registration",
+        "RtpSourceMoved",
+        "RtpStopped",
+        "TransferRequested",
+        "TransferUpdated",
     ),
     "sipcore.record": ("CallRecord", "Page"),
     "sipcore.switch": ("AsyncSwitch",),
@@ -94,12 +110,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped by module, as above
     "__version__",
-    "Action", "Connect", "Play", "Talk",
+    "Action", "Answer", "Connect", "Play", "Reject", "Talk", "Transfer",
     "Address", "Config",
-    "CallFailed", "CallNotFound", "CapacityError", "ConfigError", "EngineError", "Fault", "InvalidRequest", "InvalidState", "SipcoreError",
-    "SwitchClosed", "SwitchDraining",
+    "ActionFailed", "CallFailed", "CallNotFound", "CapacityError", "ConfigError", "EngineError", "Fault", "InvalidRequest", "InvalidState",
+    "SipcoreError", "SwitchClosed", "SwitchDraining",
     "ActionFinished", "ActionStarted", "CallAnswered", "CallCreated", "CallDialing", "CallEvent", "CallHangingUp", "CallHangup",
-    "CallMediaStarted", "CallRinging", "CallUpdated", "DigitReceived", "LegResult",
+    "CallHeld", "CallMediaStarted", "CallResumed", "CallRinging", "CallUpdated", "DigitReceived", "LegResult", "Registration",
+    "RtpSourceMoved", "RtpStopped", "TransferRequested", "TransferUpdated",
     "CallRecord", "Page", "AsyncCall", "AsyncSwitch", "Call", "Switch",
 ]  # fmt: skip
 

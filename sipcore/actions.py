@@ -1,4 +1,4 @@
-"""What a call does after it is answered: one frozen dataclass per action.
+"""What a call does: one frozen dataclass per action.
 
 The dataclass is the only source: the Python value, its JSON form `{"type", "option", "id"}`, the JSON Schema and the checks
 are all derived from it. A list is checked as a whole, and every fault is reported at once with its path
@@ -12,21 +12,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from sipcore.addresses import Address, parse_address
+from sipcore.addresses import Address, check_header_text, parse_address
 from sipcore.errors import Fault, InvalidRequest
 
 MAX_ACTIONS = 100  # VoIPBin refuses past index 100
 MAX_STREAM_URLS = 100
 MAX_STREAM_URLS_IN_ALL = 500
 MAX_DESTINATIONS = 100
+MAX_PHRASE_CHARS = 64
 _CLOSED = ConfigDict(extra="forbid", revalidate_instances="always")
 
 
 def _address(value: object) -> Address:
     try:
         return parse_address(value)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
+def _header_text(value: str) -> str:
+    try:
+        return check_header_text(value, "", MAX_PHRASE_CHARS)
     except InvalidRequest as error:
         raise ValueError(str(error)) from None
 
@@ -88,13 +96,14 @@ class Play(Action):
 class Connect(Action):
     """Ring every destination at once and bridge the first that answers.
 
-    The caller hears ringback until then. Ends when the other side hangs up, when all refuse, or after `timeout_s` without an
-    answer; the call then goes on with its next action.
+    The caller hears ringback until then; a call from outside that is not answered yet is answered when the other side is. Ends when the
+    other side hangs up, when all refuse, or after `timeout_s` without an answer; the call then goes on with its next action.
 
     Attributes:
         destinations: Who to ring.
         source: Caller id of the new legs; the call's own source by default. Text is turned into an `Address` when the list is checked.
         timeout_s: How long to ring, in seconds.
+        trunk: The trunk to call through, by name; chosen by destination by default.
         unchained: VoIPBin's option: True lets a bridged leg live on when this call hangs up. Accepted as False only.
     """
 
@@ -104,6 +113,7 @@ class Connect(Action):
     source: CheckedAddress | None = None
     timeout_s: Annotated[float, Field(gt=0, le=600, strict=True)] = 60.0
     unchained: Literal[False] = False
+    trunk: Annotated[str, Field(max_length=64)] = ""
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -116,7 +126,55 @@ class Connect(Action):
         return None if self.source is None else parse_address(self.source)
 
 
-ACTION_TYPES: Mapping[str, type[Action]] = {action.type: action for action in (Talk, Play, Connect)}
+@dataclass(frozen=True, slots=True)
+class Answer(Action):
+    """Answer a call from outside; done when it is answered, at once when it already is.
+
+    What `talk` and `play` before it say is early media: the caller hears it, and nobody is charged (RFC 3960).
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    type: ClassVar[str] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject(Action):
+    """Refuse a call from outside that is not answered, which ends it. Fails on any other call.
+
+    Attributes:
+        code: The final SIP answer: 486 busy, 480 unavailable, 603 declined, 404, ...
+        phrase: Its text; the usual one by default.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    type: ClassVar[str] = "reject"
+    code: Annotated[int, Field(ge=400, le=699, strict=True)] = 486
+    phrase: Annotated[str, AfterValidator(_header_text)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer(Action):
+    """Ask the far end to call somebody else in our place (REFER, RFC 5589 §6); when it has done so, the call is hung up.
+
+    Fails with the far end's code when it will not, or cannot; the call then goes on with its next action.
+
+    Attributes:
+        target: Who is to be called.
+        timeout_s: How long to wait for the outcome, in seconds.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    type: ClassVar[str] = "transfer"
+    target: CheckedAddress
+    timeout_s: Annotated[float, Field(gt=0, le=600, strict=True)] = 60.0
+
+    @property
+    def address(self) -> Address:
+        """`target`, parsed."""
+        return parse_address(self.target)
+
+
+ACTION_TYPES: Mapping[str, type[Action]] = {action.type: action for action in (Answer, Talk, Play, Connect, Transfer, Reject)}
 _ADAPTERS: Mapping[str, TypeAdapter[Action]] = {name: TypeAdapter(action) for name, action in ACTION_TYPES.items()}
 
 

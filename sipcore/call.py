@@ -65,10 +65,13 @@ WORKING = UNANSWERED | {Status.PROGRESSING}
 """Nobody on our side has asked for the end yet."""
 _LOCAL_ENDINGS = frozenset({Status.TERMINATING, Status.CANCELING})
 
-# RFC 3261 §21.4, §21.6. 408 counts as "nobody picked up" only once the far end had said that it rings.
+# RFC 3261 §21.4, §21.6, both ways: what the far end sends us, and what we send a caller. A 408 of the far end counts as "nobody picked
+# up" only once it had said that it rings.
 _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({480, 603})
 _REQUEST_TIMEOUT = 408
+_CANCELLED = 487
+_SERVER_FAILURE = 5
 
 # ------------------------------------------------------------------------------------------------------- inputs
 
@@ -80,7 +83,7 @@ class Rang:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The far end answered our INVITE with a 2xx."""
+    """The far end answered our INVITE with a 2xx, or has acknowledged ours."""
 
     sip_code: int = 200
     sip_phrase: str = "OK"
@@ -88,7 +91,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class HangupAsked:
-    """We want the call to end, for this reason: `normal`, or `cancel`, `dialout`, `timeout`."""
+    """We want the call to end, for this reason: `normal`, or `cancel`, `dialout`, `timeout`; `reason_of_refusal` for a caller we refuse."""
 
     reason: HangupReason = HangupReason.NORMAL
 
@@ -139,6 +142,15 @@ def ending_for(record: CallRecord) -> Status:
     return Status.CANCELING if is_cancel else Status.TERMINATING
 
 
+def reason_of_refusal(sip_code: int) -> HangupReason:
+    """Why a call from outside is over that we refuse with this code: `busy`, `noanswer`, `failed` for our own faults, or `normal`."""
+    if sip_code in _BUSY:
+        return HangupReason.BUSY
+    if sip_code in _NO_ANSWER or sip_code == _REQUEST_TIMEOUT:
+        return HangupReason.NOANSWER
+    return HangupReason.FAILED if sip_code // 100 == _SERVER_FAILURE else HangupReason.NORMAL
+
+
 def _moved(record: CallRecord, to: Status, now: datetime, **changes: object) -> CallRecord:
     if not can(Status(record.status), to):
         return record
@@ -164,7 +176,7 @@ def _ended(record: CallRecord, ended: Ended, now: datetime) -> CallRecord:
         record,
         status=Status.HANGUP,
         hangup_by="local" if was_local else "remote",
-        hangup_reason=record.hangup_reason or _reason(Status(record.status), ended),
+        hangup_reason=record.hangup_reason or _reason(record, ended),
         sip_code=record.sip_code if keeps_answer else ended.sip_code,
         sip_phrase=record.sip_phrase if keeps_answer else ended.sip_phrase,
         q850_cause=ended.q850_cause,
@@ -173,12 +185,15 @@ def _ended(record: CallRecord, ended: Ended, now: datetime) -> CallRecord:
     )
 
 
-def _reason(status: Status, ended: Ended) -> HangupReason:
+def _reason(record: CallRecord, ended: Ended) -> HangupReason:
     """Why a call that we did not end is over."""
+    status = Status(record.status)
     if ended.is_failure:
         return HangupReason.FAILED
     if status is Status.PROGRESSING:
         return HangupReason.NORMAL
+    if record.direction == "incoming" and ended.sip_code == _CANCELLED:
+        return HangupReason.NORMAL  # the caller gave up; `cancel` is our own
     if ended.sip_code in _BUSY:
         return HangupReason.BUSY
     if ended.sip_code in _NO_ANSWER or (ended.sip_code == _REQUEST_TIMEOUT and status is Status.RINGING):

@@ -6,17 +6,20 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from sipcore.actions import Action
-from sipcore.errors import CallNotFound, Fault, InvalidRequest, SwitchDraining
+from sipcore.actions import Action, Answer, Connect, Play, Reject, Talk, Transfer, parse_action
+from sipcore.addresses import Address
+from sipcore.errors import ActionFailed, CallNotFound, Fault, InvalidRequest, InvalidState, SwitchDraining
 from sipcore.events import CallEvent, CallHangup
 from sipcore.exchange import Exchange
+from sipcore.performer import NobodyAnswered, Performer
 from sipcore.record import CallRecord, Page
 from sipcore.request import parse_request, parse_requests
 from sipcore.session import Session
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.store_thread import StoreThread
+from sipcore.wire import TracedMessage
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 
@@ -34,18 +37,29 @@ class CallsHost(Protocol):
     def takes_calls(self) -> bool:
         """Whether new calls are taken."""
 
+    async def trace(self, call_id: str) -> tuple[TracedMessage, ...]:
+        """What the engine kept of the call's SIP messages."""
+
     def session(self, call_id: str) -> Session | None:
         """A call that is not over, also while the switch closes."""
 
     def sessions(self) -> tuple[Session, ...]:
         """Every call that is not over, also while the switch closes."""
 
+    def performer(self, session: Session) -> Performer:
+        """What carries out the actions of a call."""
+
 
 class AsyncCall:
-    """A call that was placed, and what became of it."""
+    """A call, placed or received, and what became of it.
 
-    def __init__(self, session: Session) -> None:
+    A handler tells it what to do. What takes time is awaited, and raises `ActionFailed` when it cannot be done (the call then goes on), or
+    `InvalidState` when the call is over before it is done. Only one of these is carried out at a time.
+    """
+
+    def __init__(self, session: Session, performer: Performer) -> None:
         self._session = session
+        self._performer = performer
 
     @property
     def id(self) -> str:
@@ -81,6 +95,10 @@ class AsyncCall:
         async with asyncio.timeout(timeout_s):
             return await asyncio.shield(self._session.over)
 
+    async def ended(self) -> CallRecord:
+        """The final record, however long it takes."""
+        return await self.wait()
+
     async def events(self) -> AsyncIterator[CallEvent]:
         """Every event of the call from its creation, ending with `CallHangup`."""
         queue: asyncio.Queue[CallEvent] = asyncio.Queue()
@@ -103,8 +121,69 @@ class AsyncCall:
         return self._session.listen(listener)
 
     def hangup(self) -> None:
-        """End the call. Idempotent."""
+        """End the call; a caller who is not answered is declined (603). Idempotent."""
         self._session.hang_up()
+
+    def ring(self, *, early_media: bool = False) -> None:
+        """Tell a caller that it rings (180), or open the audio to him before the answer (183). Nothing on other calls."""
+        self._session.ring(early_media=early_media)
+
+    def reject(self, code: int = 486, phrase: str = "") -> None:
+        """Refuse a caller who is not answered, with this final SIP answer.
+
+        Raises:
+            InvalidRequest: there is no such answer.
+            InvalidState: the call is answered, over, or one that we placed.
+        """
+        action = parse_action(Reject(code, phrase), "reject")
+        assert isinstance(action, Reject)
+        if not self._session.reject(action.code, action.phrase):
+            raise InvalidState(self.id, str(self.record.status), "reject")
+
+    async def answer(self) -> None:
+        """Answer the call; returns when the caller knows, at once when it is answered already."""
+        await self._performer.order(Answer())
+
+    async def talk(self, text: str, language: str = "en-US", gender: Literal["female", "male", "neutral"] = "female") -> None:
+        """Speak a text to its end; before the answer it is early media."""
+        await self.perform(Talk(text, language, gender))
+
+    async def play(self, *stream_urls: str) -> None:
+        """Play files or URLs one after the other; before the answer they are early media."""
+        await self.perform(Play(stream_urls))
+
+    async def connect(
+        self, *destinations: Address | str, source: Address | str | None = None, timeout_s: float = 60.0, trunk: str = ""
+    ) -> AsyncCall | None:
+        """Ring every destination at once, bridge the first that answers, and return when either side has hung up.
+
+        A caller who is not answered yet hears ringback, and is answered when somebody else is.
+
+        Returns:
+            The leg that was bridged, which is over; `None` when nobody answered, and this call goes on.
+        """
+        try:
+            legs = await self.perform(Connect(destinations, source, timeout_s, trunk=trunk))
+        except ActionFailed as failed:
+            if isinstance(failed.__cause__, NobodyAnswered):
+                return None
+            raise
+        return next((leg for leg in legs if leg.record.tm_progressing is not None), None)
+
+    async def transfer(self, target: Address | str, timeout_s: float = 60.0) -> None:
+        """Ask the far end to call `target` in our place (REFER); the call is over when it has."""
+        await self.perform(Transfer(target, timeout_s))
+
+    async def perform(self, action: Action | Mapping[str, Any]) -> tuple[AsyncCall, ...]:
+        """Carry out one action, as an action list does; the legs of a `connect`.
+
+        Raises:
+            InvalidRequest: the action is wrong; names every fault.
+            ActionFailed: it could not be done.
+            InvalidState: the call is not up, or ended meanwhile.
+        """
+        legs = await self._performer.order(parse_action(action))
+        return tuple(AsyncCall(leg, self._performer.of(leg)) for leg in legs)
 
 
 class AsyncCalls:
@@ -120,6 +199,7 @@ class AsyncCalls:
         destination: object = None,
         source: object = None,
         actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        trunk: str | None = None,
         user_id: int = 1,
     ) -> AsyncCall:
         """Place a call; returns at once, nothing here waits for the network.
@@ -129,6 +209,7 @@ class AsyncCalls:
             destination: `"tel:+E164"`, `"+E164"`, `"sip:user@host[:port][;transport=...]"`, an `Address`, or its JSON object.
             source: Who calls; the `caller_id` of the switch by default.
             actions: What to do after the answer; with none the call is hung up then.
+            trunk: The trunk to call over, by name; chosen by destination by default.
             user_id: Whose call it is.
 
         Raises:
@@ -137,12 +218,12 @@ class AsyncCalls:
             SwitchClosed: the switch is not open, or about to close.
         """
         exchange = self._taking()
-        keywords = {"destination": destination, "source": source, "actions": actions}
+        keywords = {"destination": destination, "source": source, "actions": actions, "trunk": trunk}
         if body is not None:
             if doubled := [name for name, value in keywords.items() if value is not None]:
                 raise InvalidRequest([Fault(name, "is given beside a whole request") for name in doubled])
             _check_object(body)
-        return AsyncCall(exchange.place(parse_request(body if body is not None else keywords, user_id)))
+        return self.of(exchange.place(parse_request(body if body is not None else keywords, user_id)))
 
     def create_all(self, body: Mapping[str, Any], *, user_id: int = 1) -> list[AsyncCall]:
         """Place the calls of a request of `POST /v1.0/calls`: one, or with `destinations` one to each. All of them, or none.
@@ -154,12 +235,12 @@ class AsyncCalls:
         """
         exchange = self._taking()
         _check_object(body)
-        return [AsyncCall(session) for session in exchange.place_all(parse_requests(body, user_id))]
+        return [self.of(session) for session in exchange.place_all(parse_requests(body, user_id))]
 
     def live(self, call_id: str) -> AsyncCall | None:
         """A call that is not over; `None` when there is none of this id."""
         session = self._switch.session(call_id)
-        return None if session is None else AsyncCall(session)
+        return None if session is None else self.of(session)
 
     def live_records(self) -> tuple[CallRecord, ...]:
         """The records of every call that is not over."""
@@ -202,6 +283,22 @@ class AsyncCalls:
         if session is not None and user_id in {None, session.record.user_id}:
             session.hang_up()
         return await self.get(call_id, user_id=user_id)
+
+    def of(self, session: Session) -> AsyncCall:
+        """The call of a session."""
+        return AsyncCall(session, self._switch.performer(session))
+
+    async def trace(self, call_id: str, *, user_id: int | None = None) -> tuple[TracedMessage, ...]:
+        """The SIP messages of a call as they were outside, the oldest first, secrets blanked; with `user_id` only of this user's.
+
+        Those of the last thousand calls are kept; empty when they have been dropped. `sipcore.ladder.draw_ladder` draws them,
+        `sipcore.pcap.make_pcap` makes a capture file.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        await self.get(call_id, user_id=user_id)
+        return await self._switch.trace(call_id)
 
     def _taking(self) -> Exchange:
         exchange = self._switch.exchange

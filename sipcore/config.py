@@ -5,55 +5,50 @@ Every key is described in `config/sipcore.toml`. Unknown keys are errors, and al
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from platformdirs import user_cache_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from sipcore.addresses import Address, SipUri, check_header_text, parse_address, parse_sip_uri
-from sipcore.config_http import HttpConfig
-from sipcore.errors import ConfigError, Fault, InvalidRequest
-
-
-def _caller(value: object) -> Address | None:
-    if value is None or value == "":
-        return None
-    try:
-        return parse_address(value)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None
+from sipcore.addresses import SipUri
+from sipcore.config_http import HttpConfig, HttpUser
+from sipcore.config_inbound import InboundRule
+from sipcore.config_trunks import Caller, HeaderText, HostName, Network, PhoneConfig, TrunkConfig, conflicts, trunk_address
+from sipcore.errors import ConfigError, Fault
 
 
 def _trunk(value: object) -> SipUri | None:
     if value is None or value == "":
         return None
-    if isinstance(value, SipUri):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string like sip:host[:port][;transport=tcp], not {type(value).__name__}")  # noqa: TRY004
-    if not value.lower().startswith("sip:"):
+    if isinstance(value, str) and not value.lower().startswith("sip:"):
         raise ValueError(f"{value!r} must begin with sip:")
-    try:
-        uri = parse_sip_uri(value)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None
-    if uri.user:
-        raise ValueError("a trunk is a host, not a user: put the account into username and password")
-    return uri
+    return trunk_address(value)
 
 
 def _host_port(value: object) -> tuple[str, int]:
     if isinstance(value, tuple | list) and len(value) == 2:
-        value = f"{value[0]}:{value[1]}"
+        value = f"[{value[0]}]:{value[1]}" if ":" in str(value[0]) else f"{value[0]}:{value[1]}"
     if not isinstance(value, str):
         raise ValueError(f"must be a string like 192.0.2.1:5060, not {type(value).__name__}")  # noqa: TRY004
-    host, colon, port = value.rpartition(":")
-    host, port = (host, port) if colon else (value, "0")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"{value!r} is not host:port")
+    host, _, port = value.rpartition(":") if re.search(r":[0-9]*$", value) and not value.endswith("]") else (value, "", "0")
+    is_ipv6 = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if is_ipv6 else host
+    if not host or (":" in host) != is_ipv6 or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{value!r} is not host:port, an IPv6 address in brackets")
     return host, int(port)
+
+
+def _optional_host_port(value: object) -> tuple[str, int] | None:
+    return None if value is None or value == "" else _host_port(value)
+
+
+HostPort = Annotated[tuple[str, int], BeforeValidator(_host_port)]
+OptionalHostPort = Annotated[tuple[str, int] | None, BeforeValidator(_optional_host_port)]
 
 
 class Config(BaseModel):
@@ -63,24 +58,59 @@ class Config(BaseModel):
 
     trunk: Annotated[SipUri | None, BeforeValidator(_trunk)] = None
     """Where `tel:` numbers are sent: `sip:host[:port][;transport=udp|tcp|tls]`. Without one only `sip:` targets can be dialled."""
-    caller_id: Annotated[Address | None, BeforeValidator(_caller)] = None
+    caller_id: Caller = None
     """The caller id of calls that name no source."""
-    username: str = Field(default="", max_length=128)
+    username: HeaderText = ""
     """Digest account at the trunk; empty when the trunk knows us by our address."""
     password: SecretStr = SecretStr("")
-    from_domain: str = ""
+    from_domain: HostName = ""
     """Host part of the From header; the trunk's host by default."""
     p_asserted_identity: bool = False
     """Also send the caller id as P-Asserted-Identity (RFC 3325)."""
+    trunks: tuple[TrunkConfig, ...] = ()
+    """Any number of trunks; the keys above, if used, make one more, named "default"."""
+    phones: tuple[PhoneConfig, ...] = ()
+    """Accounts that may call in."""
+    accept_from: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
+    """Sources of no trunk that may call in, when an inbound rule matches."""
+    stranger_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """The part of `max_legs` that calls of `accept_from` may have, which leaves room for trunks and phones; all of it where there are none."""
+    unanswered_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The part of `max_legs` that incoming calls may have before they are answered."""
+    inbound: tuple[InboundRule, ...] = ()
+    """Which calls from outside are taken; the first rule that matches decides, and without one a call is refused with 404."""
 
-    sip_address: Annotated[tuple[str, int], BeforeValidator(_host_port)] = ("0.0.0.0", 0)  # noqa: S104 - a phone line listens
+    sip_address: HostPort = ("0.0.0.0", 0)  # noqa: S104 - a phone line listens
     """Where SIP is bound, `host:port`; port 0 takes a free one."""
-    rtp_ports: tuple[Annotated[int, Field(ge=1024, le=65535)], Annotated[int, Field(ge=1024, le=65535)]] = (16384, 32767)
-    """First and last UDP port for RTP and RTCP."""
-    public_address: str = ""
-    """The address to put into Contact and SDP when NAT stands in front."""
+    tcp: bool = True
+    """Whether SIP over TCP is listened for, on the same port."""
+    tls_address: OptionalHostPort = None
+    """Where SIP over TLS is listened for, `host:port`; needs a certificate."""
+    tls_certificate: str = ""
+    """Our certificate with its chain, a PEM file."""
+    tls_key: str = ""
+    """Its key, a PEM file without a password; in the certificate's file by default."""
     tls_ca_file: str = ""
     """Certificates that TLS trunks are checked against; the system's by default."""
+    tls_verify_clients: bool = False
+    """Whether who connects by TLS has to show a certificate of `tls_ca_file`."""
+    public_address: HostName = ""
+    """The address to put into Contact and SDP when NAT stands in front."""
+    user_agent: HeaderText = "sipcore"
+    """The User-Agent header."""
+
+    rtp_ports: tuple[Annotated[int, Field(ge=1024, le=65535)], Annotated[int, Field(ge=1024, le=65535)]] = (16384, 32767)
+    """First and last UDP port for RTP and RTCP."""
+    rtp_timeout_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """An answered call that hears nothing for so long ends as `failed`; 0: never."""
+    rtp_source_change: Literal["report", "end"] = "report"
+    """What happens when audio starts to come from another address than was negotiated."""
+    session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = 1800
+    """How often a call is refreshed, so that one whose far end is gone ends (RFC 4028); 0: never."""
+    session_min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
+    """The shortest interval we accept."""
+    reliable_provisional: Literal["off", "supported", "required"] = "supported"
+    """Provisional answers that are acknowledged: 100rel and PRACK (RFC 3262)."""
 
     media_root: Path = Path()
     """Files that `play` names by path are under this folder."""
@@ -106,30 +136,9 @@ class Config(BaseModel):
     """How long a call may last after the answer before it ends with `timeout`."""
     hangup_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long we wait for the far end to confirm a BYE or CANCEL before the record is closed."""
-    user_agent: str = "sipcore"
-    """The User-Agent header."""
 
     http: HttpConfig = HttpConfig()
     """The HTTP interface of `sipcore serve`."""
-
-    @field_validator("username", "user_agent")
-    @classmethod
-    def _is_header_safe(cls, value: str) -> str:
-        try:
-            return check_header_text(value, "")
-        except InvalidRequest as error:
-            raise ValueError(str(error)) from None
-
-    @field_validator("from_domain", "public_address")
-    @classmethod
-    def _is_a_host(cls, value: str) -> str:
-        try:
-            is_host = not value or parse_sip_uri(f"sip:{value}").host == value
-        except InvalidRequest:
-            is_host = False
-        if not is_host:
-            raise ValueError(f"{value!r} is not a host name or IPv4 address")
-        return value
 
     @field_validator("rtp_ports")
     @classmethod
@@ -146,9 +155,21 @@ def make_config(settings: dict[str, Any], source: str = "") -> Config:
         ConfigError: naming every wrong key; `source` (a file name) stands in front of each path.
     """
     try:
-        return Config(**settings)
+        config = Config(**settings)
     except ValidationError as error:
         raise ConfigError([_fault(detail["loc"], detail["msg"], source) for detail in error.errors()]) from None
+    if faults := [*conflicts(config.trunks, config.phones, has_default=config.trunk is not None), *_contradictions(config)]:
+        raise ConfigError([Fault(f"{source}: {fault.path}" if source else fault.path, fault.message) for fault in faults])
+    return config
+
+
+def _contradictions(config: Config) -> list[Fault]:
+    faults: list[Fault] = []
+    if config.tls_address and not config.tls_certificate:
+        faults.append(Fault("tls_certificate", "is missing: tls_address needs a certificate"))
+    if 0 < config.session_expires_s < config.session_min_se_s:
+        faults.append(Fault("session_expires_s", f"must be 0, or at least session_min_se_s ({config.session_min_se_s})"))
+    return faults
 
 
 def load_config(path: str | Path, **overrides: Any) -> Config:
@@ -166,7 +187,25 @@ def load_config(path: str | Path, **overrides: Any) -> Config:
     return make_config(settings | overrides, str(path))
 
 
+_TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
+    (): Config,
+    ("http",): HttpConfig,
+    ("http", "users"): HttpUser,
+    ("trunks",): TrunkConfig,
+    ("phones",): PhoneConfig,
+    ("inbound",): InboundRule,
+}
+
+
 def _fault(location: tuple[int | str, ...], message: str, source: str) -> Fault:
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-    text = "unknown key" if message.startswith("Extra inputs") else message.removeprefix("Value error, ")
+    text = _unknown(location) if message.startswith("Extra inputs") else message.removeprefix("Value error, ")
     return Fault(f"{source}: {key}" if source else key, text)
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    *table, key = (part for part in location if isinstance(part, str))
+    model = _TABLES.get(tuple(table))
+    known = [field.alias or name for name, field in model.model_fields.items()] if model else []
+    near = get_close_matches(key, known, 1)
+    return f"unknown key; did you mean {near[0]}?" if near else "unknown key"

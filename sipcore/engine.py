@@ -9,8 +9,11 @@ The promises an engine makes:
 * `submit` never blocks and never raises for what the network or the far end does: that comes back as an event.
 * After `Dial` of a call, exactly one `CallDisconnected` follows, on every path, a killed worker included, and it is the last
   event of that call. A command for a call that is unknown or over is ignored.
+  The id may be dialled again after it (a redirection does so).
 * Commands of one call are carried out in the order of submission, events arrive in the order they happened.
 * `Play`, `Bridge` before the media of a leg is up are kept and take effect as soon as it is.
+* A call from outside is an `Offer`. Nothing of it exists until the `on_offer` given to `start` has accepted it; from then on it is a call
+  like any other: commands for it are kept until its leg is there, and exactly one `CallDisconnected` ends it.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ class Account:
     password: str = ""
     realm: str = "*"
     route_uri: str | None = None
+    srtp: str = "off"
+    """`off`, `optional` or `required`: SDES keys in SDP (RFC 4568)."""
 
     def __repr__(self) -> str:  # a password never reaches a log
         return f"Account(username={self.username!r}, route_uri={self.route_uri!r})"
@@ -51,11 +56,65 @@ class Dial:
     """The name-addr of the From header: `"Name" <sip:+8210...@host>`."""
     account: Account
     headers: tuple[tuple[str, str], ...] = ()
+    codecs: tuple[str, ...] = ()
+    """RTP names in the order of preference, `PCMU/8000`; empty: every codec of the switch, in its order."""
+    targets: tuple[str, ...] = ()
+    """Where the INVITE may be sent, in this order, each `host[:port][;transport=udp|tcp|tls]`: the next one is tried when there is no
+    answer in time, no connection, or a 503. Empty: where the request URI says (RFC 3263)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Answer an incoming INVITE with 180 (RFC 3261 §21.1.2), or with 183 and SDP: what is played from then on is early media."""
+
+    call_id: str
+    sip_code: int = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer an incoming INVITE with 200; `CallConfirmed` follows with the far end's ACK."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse an incoming INVITE that is not answered yet with a final code, 300 to 699. `CallDisconnected` follows."""
+
+    call_id: str
+    sip_code: int
+    sip_phrase: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Put the far end on hold by a re-INVITE with `a=sendonly` (RFC 3264 §8.4), or take it back."""
+
+    call_id: str
+    is_held: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Send a REFER (RFC 3515); `TransferProgressed` tells what became of it. Our own leg stays up until it is hung up."""
+
+    call_id: str
+    target_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTransfer:
+    """Tell a far end that has sent a REFER what came of it: 202 or a refusal first, then its NOTIFYs; the last is a final code."""
+
+    call_id: str
+    sip_code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """End the leg: CANCEL before the answer, BYE after it (RFC 3261 §9, §15)."""
+    """End the leg: CANCEL before the answer, BYE after it (RFC 3261 §9, §15); an incoming call that is not answered is refused with 603."""
 
     call_id: str
 
@@ -99,7 +158,35 @@ class Unbridge:
     peer_id: str
 
 
-Command = Dial | Hangup | Play | StopPlay | Bridge | Unbridge
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Keep a registration at a registrar alive (RFC 3261 §10), refreshed and retried until `Unregister`. Belongs to no call."""
+
+    trunk: str
+    registrar_uri: str
+    """`sip:provider.example;transport=tls`"""
+    address_of_record: str
+    """`sip:alice@provider.example`"""
+    contact_user: str
+    """User part of the Contact: calls that come for it are this trunk's."""
+    account: Account
+    expires_s: int = 300
+    retry_s: int = 30
+    """First wait after a refusal or a timeout; it doubles to at most ten minutes."""
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """Take a registration back."""
+
+    trunk: str
+
+
+Command = (
+    Dial | Ring | Answer | Reject | Hold | Transfer | AnswerTransfer | Hangup | Play | StopPlay | Bridge | Unbridge | Register | Unregister
+)
+CallCommand = Dial | Ring | Answer | Reject | Hold | Transfer | AnswerTransfer | Hangup | Play | StopPlay | Bridge | Unbridge
 
 # ------------------------------------------------------------------------------------------------------ events
 
@@ -150,6 +237,61 @@ class DtmfReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldChanged:
+    """The far end put us on hold (`a=sendonly` or `inactive` in its SDP, RFC 3264 §8.4), or took us back."""
+
+    call_id: str
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RtpSourceChanged:
+    """RTP of the leg comes from another address than before: NAT, a moved media gateway, or somebody who should not be heard."""
+
+    call_id: str
+    expected: str
+    actual: str
+    """`host:port`"""
+
+
+@dataclass(frozen=True, slots=True)
+class RtpSilent:
+    """No RTP packet came for so long on an answered leg that should receive; once per silence."""
+
+    call_id: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """The far end sent a REFER (RFC 3515). It waits for `AnswerTransfer`."""
+
+    call_id: str
+    target_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgressed:
+    """What the far end said of our `Transfer`: 202 or a refusal of the REFER, then the sipfrag of each NOTIFY."""
+
+    call_id: str
+    sip_code: int
+    sip_phrase: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationChanged:
+    """A registration succeeded, failed or was taken back; with every change and every refusal."""
+
+    trunk: str
+    is_registered: bool
+    sip_code: int
+    sip_phrase: str
+    expires_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RtpStatistics:
     """What the RTP stream of a leg did, summed over re-INVITEs (RFC 3550 §6.4)."""
 
@@ -187,6 +329,8 @@ class CallDisconnected:
     """From a Reason header (RFC 3326), when one came."""
     error: str = ""
     statistics: RtpStatistics | None = None
+    redirect_uri: str = ""
+    """First Contact of a 3xx answer (RFC 3261 §8.1.3.4): where the far end says the callee is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +341,74 @@ class EngineFault:
     message: str
 
 
-Event = CallProvisional | CallConfirmed | MediaStarted | PlaybackFinished | DtmfReceived | CallDisconnected | EngineFault
+Event = (
+    CallProvisional
+    | CallConfirmed
+    | MediaStarted
+    | PlaybackFinished
+    | DtmfReceived
+    | HoldChanged
+    | RtpSourceChanged
+    | RtpSilent
+    | TransferAsked
+    | TransferProgressed
+    | CallDisconnected
+    | RegistrationChanged
+    | EngineFault
+)
+
+# ----------------------------------------------------------------------------------------------------- inbound
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An INVITE from outside that would open a call: well-formed, from a source we take calls from, within the limits.
+
+    Every string is clean text without control characters; none of it is to be believed but `trunk`, `username` and `source`.
+    """
+
+    sip_call_id: str
+    request_uri: str
+    """`sip:1000@198.51.100.1:5060`"""
+    from_uri: str
+    from_name: str
+    to_uri: str
+    source: str
+    """`host:port` the request came from."""
+    transport: str
+    """`udp`, `tcp` or `tls`"""
+    trunk: str = ""
+    """The trunk it belongs to, by source address or registration; empty: none."""
+    username: str = ""
+    """The phone account that proved itself by digest; empty: none."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Those of the request that call control may want: `P-Asserted-Identity`, `Diversion`, `User-Agent`, `X-...`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The offer becomes the call `call_id`, in a new group of this id with room for `legs` legs, itself included.
+
+    An engine without room answers 503 with Retry-After, and `CallDisconnected` tells so.
+    """
+
+    call_id: str
+    group_id: str
+    legs: int
+    codecs: tuple[str, ...] = ()
+    srtp: str = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The offer is answered with this code and leaves no trace."""
+
+    sip_code: int
+    sip_phrase: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+OnOffer = Callable[[Offer], Acceptance | Refusal]
 
 
 # ---------------------------------------------------------------------------------------------------- contract
@@ -218,8 +429,10 @@ class Engine(Protocol):
     def sip_address(self) -> str:
         """`host:port` of our signalling; empty before `start`."""
 
-    async def start(self, on_event: Callable[[Event], None]) -> None:
+    async def start(self, on_event: Callable[[Event], None], on_offer: OnOffer | None = None) -> None:
         """Become ready to take commands. `on_event` is called on the event loop, one event at a time.
+
+        `on_offer` decides, at once, on each call from outside; without it each is refused with 404.
 
         Raises:
             EngineError: the engine cannot run here; the message says what is missing.

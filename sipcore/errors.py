@@ -7,6 +7,7 @@
     ├── CapacityError        no room for another call now; try again later
     ├── CallNotFound         no call has this id
     ├── CallFailed           a call that was waited for ended before it was answered
+    ├── ActionFailed         what a handler asked a call to do could not be done; the call goes on
     ├── SwitchClosed         the switch is not open (any more)
     │   └── SwitchDraining   it is about to close: calls go on, new ones are not taken
     └── EngineError          PJSIP could not be started here
@@ -79,6 +80,14 @@ class CallFailed(SipcoreError):
     def __init__(self, reason: str, sip_code: int) -> None:
         self.reason, self.sip_code = reason, sip_code
         super().__init__(f"call failed: {reason}" + (f" ({sip_code})" if sip_code else ""))
+
+
+class ActionFailed(SipcoreError):
+    """An action of the call `call_id` failed; `detail` says why. The call itself goes on."""
+
+    def __init__(self, call_id: str, action_type: str, detail: str) -> None:
+        self.call_id, self.action_type, self.detail = call_id, action_type, detail
+        super().__init__(f"call {call_id}: {action_type} failed: {detail}")
 
 
 class SwitchClosed(SipcoreError):

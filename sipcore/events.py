@@ -12,6 +12,19 @@ from sipcore.record import CallRecord
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """How our registration at a trunk is, since `at`; no event of a call."""
+
+    trunk: str
+    at: datetime
+    is_registered: bool
+    sip_code: int
+    """The registrar's last answer; 0 while there is none."""
+    sip_phrase: str
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallEvent:
     """Base of all events of a call."""
 
@@ -35,7 +48,7 @@ class CallDialing(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class CallRinging(CallEvent):
-    """The far end rings, or sends early media."""
+    """The far end rings, or sends early media; of an incoming call: we told the caller so."""
 
     record: CallRecord
     sip_code: int
@@ -43,9 +56,51 @@ class CallRinging(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class CallAnswered(CallEvent):
-    """The far end answered; the action list starts. The status is `progressing`."""
+    """The far end answered, or we did; the action list of an outgoing call starts. The status is `progressing`."""
 
     record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallHeld(CallEvent):
+    """The far end put us on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResumed(CallEvent):
+    """The far end took us back from hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtpSourceMoved(CallEvent):
+    """Audio comes from another address than before (`host:port`): NAT, a moved gateway, or somebody who should not be heard."""
+
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class RtpStopped(CallEvent):
+    """No audio came for `silent_s` seconds; the call is ended for it."""
+
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequested(CallEvent):
+    """The far end asked us to call `target` in its place (REFER); `is_accepted` says whether we do."""
+
+    target: str
+    is_accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferUpdated(CallEvent):
+    """How far the transfer is that we asked for: the SIP code of the other call, as the far end tells it."""
+
+    sip_code: int
+    sip_phrase: str
+    is_final: bool
 
 
 @dataclass(frozen=True, slots=True)

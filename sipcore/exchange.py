@@ -9,31 +9,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from media import AudioLibrary, PreparedAudio
 from sipcore import call as call_rules
-from sipcore.actions import Connect
+from sipcore import referral
+from sipcore.actions import Action, Connect
+from sipcore.addresses import Address, parse_address
 from sipcore.clock import Clock, RisingTime
 from sipcore.config import Config
-from sipcore.engine import Command, Engine, EngineFault, Event
-from sipcore.errors import Fault, InvalidRequest
+from sipcore.dialing import Dialing
+from sipcore.engine import (
+    Acceptance,
+    CallDisconnected,
+    Command,
+    Engine,
+    EngineFault,
+    Event,
+    Offer,
+    Refusal,
+    RegistrationChanged,
+    TransferAsked,
+)
+from sipcore.errors import CapacityError, Fault, InvalidRequest, SipcoreError
 from sipcore.events import CallEvent
+from sipcore.inbound import Rule, call_type, choose, parties
 from sipcore.listeners import Listeners
+from sipcore.performer import Performer
 from sipcore.preparation import Kind, Work
 from sipcore.record import CallRecord
-from sipcore.request import CallRequest, check_request
-from sipcore.runner import ActionRunner
+from sipcore.registrations import Registrations
+from sipcore.request import CallRequest, check_actions, check_request
+from sipcore.runner import end, run_list
 from sipcore.session import Session, Timeouts
 from sipcore.store_thread import StoreThread
-from sipcore.trunk import Outbound
+from sipcore.trunk import Trunk, Trunks
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
+HANDLER_GRACE_S = 5.0
+"""How long closing waits for handlers that were cancelled."""
 THREADS: Mapping[Kind, int] = {Kind.SPEECH: 4, Kind.STREAM: 16}
 """Media work at once. Streams mostly wait for the network, speech for its two processes."""
 
@@ -42,7 +63,14 @@ class Exchange:
     """All live calls of one switch."""
 
     def __init__(
-        self, config: Config, engine: Engine, library: AudioLibrary, store: StoreThread, clock: Clock, newest: datetime | None
+        self,
+        config: Config,
+        engine: Engine,
+        library: AudioLibrary,
+        store: StoreThread,
+        clock: Clock,
+        newest: datetime | None,
+        rules: Callable[[], Iterable[Rule]] = tuple,
     ) -> None:
         self.clock = clock
         self.library = library
@@ -50,15 +78,27 @@ class Exchange:
         self._engine = engine
         self._store = store
         self._rising = RisingTime(clock, newest)
-        self._outbound = Outbound.of(config, engine.sip_address.rpartition(":")[0])
-        self._timeouts = Timeouts(config.dial_timeout_s, config.max_duration_s, config.hangup_timeout_s)
+        self._trunks = Trunks.of(config, engine.sip_address.rpartition(":")[0])
+        self._dialing = Dialing(self._trunks)
+        self._timeouts = Timeouts(
+            dial_s=config.dial_timeout_s,
+            duration_s=config.max_duration_s,
+            hangup_s=config.hangup_timeout_s,
+            silence_s=config.rtp_timeout_s,
+            is_moved_audio_refused=config.rtp_source_change == "end",
+        )
+        self._rules = rules
+        self._phones = {phone.username: phone.caller_id for phone in config.phones}
+        self._performers: dict[str, Performer] = {}
         self._media_threads = {kind: ThreadPoolExecutor(threads, f"sipcore-{kind}") for kind, threads in THREADS.items()}
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[str, Session] = {}
         self._groups: dict[str, set[str]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._work: dict[str, list[asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._work: dict[str, set[asyncio.Task[Any]]] = {}
+        self._handlers: set[asyncio.Task[Any]] = set()
         self._listeners = Listeners()
+        self.registrations = Registrations(self._trunks.registrations(), engine.submit, clock)
 
     # ------------------------------------------------------------------------------------------------ new calls
 
@@ -80,31 +120,100 @@ class Exchange:
         self._check(requests)
         sessions: list[Session] = []
         for call_id, request in zip(self._reserve(requests), requests, strict=True):
-            session = self._new_session(self._new_record(call_id, request.source, request.destination, request.user_id), call_id)
-            session.event_url = request.event_url
+            trunk = self._dialing.route(request.destination, request.trunk)
+            source = request.source or self._dialing.source(trunk)
+            session = self._new_session(self._new_record(call_id, source, request.destination, request.user_id), call_id)
+            session.event_url, session.trunk, session.legs = request.event_url, _name(trunk), request.legs_needed
             sessions.append(session)
         for session, request in zip(sessions, requests, strict=True):
             session.begin()
-            self._dial(session)
-            self._spawn(session, ActionRunner(session, request.actions, self).run)
+            self._dialing.start(session)
+            self._run_list(session, request.actions)
         return sessions
 
+    def receive(self, offer: Offer) -> Acceptance | Refusal:
+        """Decide on a call from outside: the first rule that takes it, in the order they were given, or 404."""
+        who = parties(offer, self._phones.get(offer.username))
+        rule = choose(self._rules(), offer, who)
+        if rule is None:
+            log.info("refused: no rule takes a call to %s from %s (%s)", who.destination, who.source, offer.trunk or offer.source)
+            return Refusal(404)
+        record = self._new_record(str(uuid.uuid4()), who.source, who.destination, user_id=1)
+        record = replace(
+            record, direction="incoming", type=call_type(offer, who), status=call_rules.Status.RINGING, tm_ringing=record.tm_create
+        )
+        session = self._new_session(record, record.id)
+        session.trunk, session.legs = offer.trunk, rule.legs_needed
+        # The engine knows the call once it has our answer: what listeners and actions order comes after that.
+        self._loop.call_soon(session.begin)
+        if rule.handler is None:
+            self._run_list(session, rule.actions)
+        else:
+            self.spawn(session, lambda: self._handle(session, rule))
+        legs = self._room_for(rule.legs_needed)
+        trunk = self._trunks.get(offer.trunk)
+        if trunk is None:
+            return Acceptance(session.id, session.id, legs)
+        return Acceptance(session.id, session.id, legs, trunk.config.codecs, trunk.config.srtp)
+
+    def check_rule(self, rule: Rule) -> None:
+        """Whether this switch can do what a rule asks for.
+
+        Raises:
+            InvalidRequest: it cannot; names every fault.
+        """
+        place = f"{rule.place}.actions" if rule.place else "actions"
+        faults = check_actions(rule.actions, self.library, self._dialing.route, place)
+        if (needed := rule.legs_needed) > self._engine.leg_capacity:
+            faults.append(
+                Fault(place, f"such a call needs {needed} legs at once, a worker of this machine holds {self._engine.leg_capacity}")
+            )
+        if needed < 1:
+            faults.append(Fault("legs", "a call has at least one leg, its own"))
+        if faults:
+            raise InvalidRequest(faults)
+
+    def performer(self, session: Session) -> Performer:
+        """What carries out the actions of a call."""
+        if session.id not in self._sessions:
+            return Performer(session, self)
+        return self._performers.setdefault(session.id, Performer(session, self))
+
     def ring_legs(self, caller: Session, action: Connect, listener: Callable[[CallEvent], None]) -> list[Session]:
-        """Create one leg for each destination of a `connect`, in the caller's group, and dial them all."""
+        """Create one leg for each destination of a `connect`, in the caller's group, and dial them all.
+
+        Raises:
+            CapacityError: no room was kept for so many.
+            InvalidRequest: no trunk takes one of them.
+        """
+        if (needed := len(action.destinations)) >= caller.legs:
+            raise CapacityError(needed, 1, caller.legs, "legs of this call; on_call(legs=...) keeps more")
+        for destination in action.addresses:
+            self._dialing.route(destination, action.trunk)
         # The connect itself ends the legs in time; their own dial timer only stands behind it.
         timeouts = replace(self._timeouts, dial_s=max(self._timeouts.dial_s, action.timeout_s + 1))
         legs: list[Session] = []
         for destination in action.addresses:
-            record = self._new_record(str(uuid.uuid4()), action.source_address or caller.record.source, destination, caller.record.user_id)
+            trunk = self._dialing.route(destination, action.trunk)
+            source = action.source_address or _presentable(caller.record.source) or self._dialing.source(trunk)
+            record = self._new_record(str(uuid.uuid4()), source, destination, caller.record.user_id)
             leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), caller.group_id, timeouts)
-            leg.event_url = caller.event_url
+            leg.event_url, leg.trunk = caller.event_url, _name(trunk)
             leg.listen(listener)
             caller.chain(leg.id)
             legs.append(leg)
         for leg in legs:
             leg.begin()
-            self._dial(leg)
+            self._dialing.start(leg)
         return legs
+
+    def trunk(self, name: str) -> Trunk | None:
+        """The trunk of this name."""
+        return self._trunks.get(name)
+
+    def route(self, destination: Address) -> object:
+        """The way to somebody; raises `InvalidRequest` when there is none."""
+        return self._dialing.route(destination)
 
     def live(self, call_id: str) -> Session | None:
         """The session of a call that is not over."""
@@ -118,9 +227,15 @@ class Exchange:
 
     def on_event(self, event: Event) -> None:
         """Hand an event of the engine to its call; news of calls that are over is dropped."""
+        if isinstance(event, RegistrationChanged):
+            self.registrations.take(event)
+            return
         session = self._sessions.get(event.call_id)
-        if session is not None:
-            session.handle(event)
+        if session is not None and isinstance(event, TransferAsked):
+            referral.answer(session, event, self)
+        elif session is not None:
+            if not (isinstance(event, CallDisconnected) and self._dialing.redirected(session, event)):
+                session.handle(event)
         elif isinstance(event, EngineFault):
             log.error("engine: %s", event.message)
 
@@ -140,12 +255,24 @@ class Exchange:
 
     def stop_work(self, session: Session) -> None:
         """Cancel the tasks of a call that is ending: no action of it starts any more."""
+        current = asyncio.current_task()
         for task in self._work.pop(session.id, ()):
-            task.cancel()
+            if task is not current or task not in self._handlers:  # a handler that hangs up goes on to its own end
+                task.cancel()
+
+    def work(self, session: Session, task: Coroutine[Any, Any, list[Session]]) -> asyncio.Task[list[Session]]:
+        """Run a part of a call that is cancelled when the call ends."""
+        return self._started(session, task)
+
+    def transfer_uri(self, target: Address) -> str:
+        """The URI that a far end is to call."""
+        return self._dialing.transfer_uri(target)
 
     def forget(self, session: Session) -> None:
         """The session is over; the group's room is free when all of the group is."""
         del self._sessions[session.id]
+        self._performers.pop(session.id, None)
+        self._dialing.leave(session.id)
         members = self._groups[session.group_id]
         members.discard(session.id)
         if not members:
@@ -175,8 +302,14 @@ class Exchange:
         """End what is left, without the engine; wait for every task and thread."""
         for session in tuple(self._sessions.values()):
             session.end(call_rules.Ended(0, "the switch was closed"))
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        for task in self._handlers:
+            task.cancel()
+        while waiting := self._tasks - self._handlers:
+            await asyncio.wait(waiting)
+        if self._handlers:
+            _, stuck = await asyncio.wait(self._handlers, timeout=HANDLER_GRACE_S)
+            for task in stuck:
+                log.error("%s: its handler does not end, though it was cancelled", task.get_name())
         await self._loop.run_in_executor(None, self.library.close)
         for threads in self._media_threads.values():
             threads.shutdown()
@@ -187,11 +320,16 @@ class Exchange:
         faults: list[Fault] = []
         capacity = self._engine.leg_capacity
         for request in requests:
-            faults += check_request(request, self.library, has_trunk=self._config.trunk is not None)
+            faults += check_request(request, self.library, self._dialing.route)
             if (needed := request.legs_needed) > capacity:
                 faults.append(Fault("actions", f"the call needs {needed} legs at once, a worker of this machine holds {capacity}"))
         if faults:
             raise InvalidRequest(list(dict.fromkeys(faults)))
+
+    def _room_for(self, legs: int) -> int:
+        """One more where a far end may transfer: until the third answers, all three are up."""
+        is_spare = legs > 1 and any(trunk.config.allows_refer for trunk in self._trunks)
+        return min(legs + 1, self._engine.leg_capacity) if is_spare else legs
 
     def _reserve(self, requests: Sequence[CallRequest]) -> list[str]:
         """New call ids with room for each."""
@@ -199,24 +337,39 @@ class Exchange:
         try:
             for request in requests:
                 call_id = str(uuid.uuid4())
-                self._engine.reserve(call_id, request.legs_needed)
+                self._engine.reserve(call_id, self._room_for(request.legs_needed))
                 call_ids.append(call_id)
+            self._dialing.admit(
+                {
+                    call_id: self._dialing.route(request.destination, request.trunk)
+                    for call_id, request in zip(call_ids, requests, strict=True)
+                }
+            )
         except BaseException:
             for call_id in call_ids:
                 self._engine.release(call_id)
             raise
         return call_ids
 
-    def _dial(self, session: Session) -> None:
-        record = session.record
-        session.dial(self._outbound.dial(session.id, session.group_id, record.source, record.destination))
+    def _run_list(self, session: Session, actions: Sequence[Action]) -> None:
+        performer = self.performer(session)
+        self.spawn(session, lambda: run_list(session, actions, performer))
 
-    def _new_record(self, call_id: str, source: Any, destination: Any, user_id: int) -> CallRecord:
+    async def _handle(self, session: Session, rule: Rule) -> None:
+        """Let a handler have the call; when it returns, the call is over."""
+        assert rule.handler is not None
+        if (task := asyncio.current_task()) is not None:
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
+        await rule.handler(session)
+        end(session, self.performer(session))
+
+    def _new_record(self, call_id: str, source: Address, destination: Address, user_id: int) -> CallRecord:
         return CallRecord(
             id=call_id,
             user_id=user_id,
             flow_id=str(uuid.uuid4()),
-            source=source or self._config.caller_id or self._outbound.default_source(),
+            source=source,
             destination=destination,
             tm_create=self._rising.next(),
         )
@@ -228,7 +381,7 @@ class Exchange:
         session.listen(self._listeners.tell)
         return session
 
-    def _spawn(self, session: Session, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn(self, session: Session, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a task of one call until the call ends; whatever goes wrong in it ends that call only."""
         if session.record.status not in call_rules.WORKING:
             return
@@ -236,11 +389,33 @@ class Exchange:
         async def guarded() -> None:
             try:
                 await work()
-            except Exception:
-                log.exception("call %s: internal error", session.id)
+            except Exception as error:
+                if session.record.status not in call_rules.WORKING and isinstance(error, SipcoreError):
+                    return  # it noticed that the call is over
+                log.exception(
+                    "call %s: %s", session.id, "internal error" if asyncio.current_task() not in self._handlers else "its handler failed"
+                )
                 session.hang_up(call_rules.HangupReason.FAILED)
 
-        task = asyncio.create_task(guarded(), name=f"sipcore call {session.id}")
+        self._started(session, guarded())
+
+    def _started(self, session: Session, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        task = asyncio.create_task(work, name=f"sipcore call {session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        self._work.setdefault(session.id, []).append(task)
+        mine = self._work.setdefault(session.id, set())
+        mine.add(task)
+        task.add_done_callback(mine.discard)
+        return task
+
+
+def _name(trunk: Trunk | None) -> str:
+    return "" if trunk is None else trunk.name
+
+
+def _presentable(source: Address) -> Address | None:
+    """Who calls, if that can be told to others: what a stranger wrote may be no address."""
+    try:
+        return parse_address(source)
+    except InvalidRequest:
+        return None

@@ -79,8 +79,8 @@ class Preparation:
                     self._pieces[index] = [Piece(host.library.ringback, Kind.SPEECH, self._places, host)]
 
     def pieces(self, index: int) -> list[Piece]:
-        """What action number `index` plays, in order; of a `connect` the ringback."""
-        return self._pieces[index]
+        """What action number `index` plays, in order; of a `connect` the ringback; other actions play nothing."""
+        return self._pieces.get(index, [])
 
     async def stop(self) -> None:
         """Nobody needs it any more: end what is on its way."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from media import AudioLibrary, MediaError
 from media.errors import UrlRefused
 from media.url import is_url
-from sipcore.actions import MAX_DESTINATIONS, Action, Connect, Play, Talk, legs_needed, parse_actions
+from sipcore.actions import MAX_DESTINATIONS, Action, Connect, Play, Talk, Transfer, legs_needed, parse_actions
 from sipcore.addresses import Address, parse_address
 from sipcore.errors import Fault, InvalidRequest
 
-_KEYS = ("source", "destination", "actions", "event_url")
-_GROUP_KEYS = ("source", "destination", "destinations", "actions", "event_url")
+_KEYS = ("source", "destination", "actions", "event_url", "trunk")
+_GROUP_KEYS = ("source", "destination", "destinations", "actions", "event_url", "trunk")
+
+Route: TypeAlias = Callable[[Address, str], object]
+"""Finds the way to an address, over the trunk of a name when there is one; raises `InvalidRequest` when there is no way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class CallRequest:
     user_id: int = 1
     event_url: str = ""
     """Where the events of the call and of its legs are sent; empty: nowhere."""
+    trunk: str = ""
+    """The trunk to call over; empty: by destination."""
     place: str = "destination"
     """Where in the request the destination stood, for messages."""
 
@@ -44,10 +49,11 @@ def parse_request(body: Mapping[str, Any], user_id: int = 1) -> CallRequest:
     """
     faults = _unknown_keys(body, _KEYS)
     destination = _address(body, "destination", "destination", faults)
-    actions, source, event_url = _common(body, faults, needs_source=False)
+    actions, source = _common(body, faults, needs_source=False)
+    event_url, trunk = _text(body, "event_url", faults), _text(body, "trunk", faults)
     if faults or destination is None:
         raise InvalidRequest(faults)
-    return CallRequest(destination, source, actions, user_id, event_url)
+    return CallRequest(destination, source, actions, user_id, event_url, trunk)
 
 
 def parse_requests(body: Mapping[str, Any], user_id: int = 1) -> tuple[CallRequest, ...]:
@@ -58,29 +64,37 @@ def parse_requests(body: Mapping[str, Any], user_id: int = 1) -> tuple[CallReque
     """
     faults = _unknown_keys(body, _GROUP_KEYS)
     found = [(_address(value, key, place, faults), place) for value, key, place in _destinations(body, faults)]
-    actions, source, event_url = _common(body, faults, needs_source=True)
+    actions, source = _common(body, faults, needs_source=True)
+    event_url, trunk = _text(body, "event_url", faults), _text(body, "trunk", faults)
     if faults:
         raise InvalidRequest(faults)
-    return tuple(CallRequest(address, source, actions, user_id, event_url, place) for address, place in found if address is not None)
+    return tuple(CallRequest(address, source, actions, user_id, event_url, trunk, place) for address, place in found if address is not None)
 
 
-def check_request(request: CallRequest, library: AudioLibrary, *, has_trunk: bool) -> list[Fault]:
+def check_request(request: CallRequest, library: AudioLibrary, route: Route) -> list[Fault]:
     """What of a well-formed request this switch cannot do: texts, files and URLs, numbers without a trunk."""
     faults: list[Fault] = []
-    if not has_trunk:
-        faults += _numbers_without_trunk(request.place, [request.destination])
+    faults += _unroutable(request.place, "trunk", [request.destination], request.trunk, route)
     if request.event_url:
         faults += _checked("event_url", lambda: _check_event_url(request.event_url, library))
-    for index, action in enumerate(request.actions):
-        path = f"actions[{index}].option"
+    return faults + check_actions(request.actions, library, route)
+
+
+def check_actions(actions: Sequence[Action], library: AudioLibrary, route: Route, place: str = "actions") -> list[Fault]:
+    """What of a well-formed action list this switch cannot do."""
+    faults: list[Fault] = []
+    for index, action in enumerate(actions):
+        path = f"{place}[{index}].option"
         match action:
             case Talk():
                 faults += _checked(path, lambda talk=action: library.check_speech(talk.text, talk.language, talk.gender))
             case Play():
                 for number, url in enumerate(action.stream_urls):
                     faults += _checked(f"{path}.stream_urls[{number}]", lambda url=url: library.check_stream(url))
-            case Connect() if not has_trunk:
-                faults += _numbers_without_trunk(f"{path}.destinations", action.addresses)
+            case Connect():
+                faults += _unroutable(f"{path}.destinations", f"{path}.trunk", action.addresses, action.trunk, route)
+            case Transfer():
+                faults += _unroutable(f"{path}.target", "", [action.address], "", route)
     return faults
 
 
@@ -102,17 +116,22 @@ def _destinations(body: Mapping[str, Any], faults: list[Fault]) -> list[tuple[Ma
     return []
 
 
-def _common(body: Mapping[str, Any], faults: list[Fault], *, needs_source: bool) -> tuple[tuple[Action, ...], Address | None, str]:
+def _common(body: Mapping[str, Any], faults: list[Fault], *, needs_source: bool) -> tuple[tuple[Action, ...], Address | None]:
     source = _address(body, "source", "source", faults) if needs_source or body.get("source") is not None else None
     actions: tuple[Action, ...] = ()
     try:
         actions = parse_actions(body.get("actions"))
     except InvalidRequest as error:
         faults += error.faults
-    event_url = body.get("event_url") or ""
-    if not isinstance(event_url, str):
-        faults.append(Fault("event_url", f"must be a string, not {type(event_url).__name__}"))
-    return actions, source, event_url
+    return actions, source
+
+
+def _text(body: Mapping[str, Any], key: str, faults: list[Fault]) -> str:
+    value = body.get(key) or ""
+    if not isinstance(value, str):
+        faults.append(Fault(key, f"must be a string, not {type(value).__name__}"))
+        return ""
+    return value
 
 
 def _address(body: Mapping[str, Any], key: str, place: str, faults: list[Fault]) -> Address | None:
@@ -141,6 +160,12 @@ def _checked(path: str, check: Any) -> Iterable[Fault]:
     return []
 
 
-def _numbers_without_trunk(path: str, addresses: Iterable[Address]) -> list[Fault]:
-    message = "a telephone number needs a trunk, and this switch has none; dial sip:user@host, or configure trunk"
-    return [Fault(path, f"{address}: {message}") for address in addresses if address.type == "tel"]
+def _unroutable(path: str, trunk_path: str, addresses: Iterable[Address], trunk: str, route: Route) -> list[Fault]:
+    """Which of these addresses no trunk takes, or that there is no trunk of this name."""
+    faults: list[Fault] = []
+    for address in addresses:
+        try:
+            route(address, trunk)
+        except InvalidRequest as error:
+            faults += [Fault(trunk_path if fault.path == "trunk" else path, fault.message) for fault in error.faults]
+    return list(dict.fromkeys(faults))

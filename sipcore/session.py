@@ -26,6 +26,14 @@ log = logging.getLogger(__name__)
 MAX_HISTORY = 10_000
 """Events of a call that are kept for late listeners; beyond it digits and media changes are only told."""
 
+DECLINE = 603
+SERVER_ERROR = 500
+SERVICE_UNAVAILABLE = 503
+RETRY_AFTER_S = 5
+NO_MEDIA = "no media"
+_REFUSALS = {HangupReason.NOANSWER: 480, HangupReason.TIMEOUT: 480, HangupReason.BUSY: 486, HangupReason.FAILED: SERVER_ERROR}
+"""What a caller who waits is told; any other reason declines the call."""
+
 
 class PlaybackFailed(Exception):
     """The engine could not play a prepared file."""
@@ -38,6 +46,10 @@ class Timeouts:
     dial_s: float
     duration_s: float
     hangup_s: float
+    silence_s: float = 60.0
+    """An answered call without any RTP for so long is ended; 0: never."""
+    is_moved_audio_refused: bool = False
+    """Whether RTP that starts to come from another address ends the call."""
 
 
 class SessionHost(Protocol):
@@ -72,6 +84,10 @@ class Session:
         loop = asyncio.get_running_loop()
         self.record = record
         self.group_id = group_id
+        self.trunk = ""
+        """The trunk it goes over or came from; empty: none."""
+        self.legs = 1
+        """Legs of its group that there is room for at once, itself included."""
         self.event_url = ""
         """Where the events of the call are sent to, by whoever does that; empty: nowhere."""
         self.first_play_at: datetime | None = None
@@ -88,13 +104,30 @@ class Session:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._plays: dict[str, asyncio.Future[None]] = {}
         self._action: _CurrentAction | None = None
-        self._has_dialed = False
+        self._has_leg = record.direction == "incoming"
+        """Whether the engine has been told of the call."""
+        self._has_begun = False
+        self._rang_with = 0
+        self._has_answered = False
+        self._failure = ""
+        """Why we ended a call as `failed`; stands in the record as its phrase."""
+        self._transfer: asyncio.Queue[engine.TransferProgressed] | None = None
         self._loop = loop
 
     @property
     def id(self) -> str:
         """The call id."""
         return self.record.id
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a caller waits for our answer."""
+        return self.record.direction == "incoming" and self.record.status == Status.RINGING and not self._has_answered
+
+    @property
+    def is_up(self) -> bool:
+        """Whether actions can be carried out: the call is answered, or it is one from outside that nobody has ended."""
+        return self.record.status == Status.PROGRESSING or (self.record.direction == "incoming" and self.record.status == Status.RINGING)
 
     # ------------------------------------------------------------------------------------------------ listeners
 
@@ -122,29 +155,66 @@ class Session:
     # ------------------------------------------------------------------------------------------------- life
 
     def begin(self) -> None:
-        """Announce the new call and start its dial timer."""
+        """Announce the new call and start the timer of its answer. Idempotent."""
+        if self._has_begun:
+            return
+        self._has_begun = True
         self._host.keep(self.record)
-        log.info("call %s: to %s from %s", self.id, self.record.destination, self.record.source)
-        self._start_timer("dial", self._timeouts.dial_s, lambda: self.hang_up(HangupReason.DIALOUT))
+        log.info("call %s: %s, to %s from %s", self.id, self.record.direction, self.record.destination, self.record.source)
+        late = HangupReason.DIALOUT if self.record.direction == "outgoing" else HangupReason.NOANSWER
+        self._start_timer("dial", self._timeouts.dial_s, lambda: self.hang_up(late))
         self.publish(events.CallCreated(self.id, self._now(), self.record))
 
     def dial(self, command: engine.Dial) -> None:
         """Send the INVITE, unless the call was ended before."""
         if self.record.status != Status.DIALING:
             return
-        self._has_dialed = True
+        self._has_leg = True
         self._host.submit(command)
         self.publish(events.CallDialing(self.id, self._now(), self.record))
 
+    def redial(self, command: engine.Dial) -> None:
+        """Try again somewhere else: the far end has redirected us, and the leg before is over."""
+        self._host.submit(command)
+
+    def ring(self, *, early_media: bool = False) -> None:
+        """Tell a caller who waits that it rings, or open the audio to him before the answer; each once, nothing on other calls."""
+        sip_code = 183 if early_media else 180
+        if not self.awaits_answer or self._rang_with >= sip_code:
+            return
+        self._rang_with = sip_code
+        self._host.submit(engine.Ring(self.id, sip_code))
+        self.publish(events.CallRinging(self.id, self._now(), self.record, sip_code))
+
+    def answer(self) -> None:
+        """Answer a caller who waits; nothing on other calls."""
+        if self.awaits_answer:
+            self._has_answered = True
+            self._host.submit(engine.Answer(self.id))
+
+    def reject(self, sip_code: int, sip_phrase: str = "", reason: HangupReason | None = None) -> bool:
+        """Refuse a caller who waits; False when none does."""
+        if not self.awaits_answer:
+            return False
+        headers = (("Retry-After", str(RETRY_AFTER_S)),) if sip_code == SERVICE_UNAVAILABLE else ()
+        return self._end_with(engine.Reject(self.id, sip_code, sip_phrase, headers), reason or call.reason_of_refusal(sip_code))
+
     def hang_up(self, reason: HangupReason = HangupReason.NORMAL) -> bool:
-        """Ask for the end of the call; False when it was ending already."""
+        """Ask for the end of the call; False when it was ending already. A caller who waits is refused."""
+        if self.awaits_answer:
+            sip_code = _REFUSALS.get(reason, DECLINE)
+            return self.reject(sip_code, reason=call.reason_of_refusal(sip_code))
+        return self._end_with(engine.Hangup(self.id), reason)
+
+    def _end_with(self, command: engine.Command, reason: HangupReason) -> bool:
+        self.begin()
         if not call.can(Status(self.record.status), call.ending_for(self.record)):
             return False
         self._take(call.HangupAsked(reason))
         self._host.stop_work(self)
         self.publish(events.CallHangingUp(self.id, self._now(), self.record))
-        if self._has_dialed:
-            self._host.submit(engine.Hangup(self.id))
+        if self._has_leg:
+            self._host.submit(command)
             self._start_timer("hangup", self._timeouts.hangup_s, self._give_up)
         else:
             self.end(call.Ended())
@@ -154,6 +224,7 @@ class Session:
         """The leg is over, now."""
         if self.record.is_over:
             return
+        self.begin()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -168,6 +239,7 @@ class Session:
 
     def handle(self, event: engine.Event) -> None:
         """Take one event of the engine."""
+        self.begin()
         match event:
             case engine.CallProvisional():
                 self._on_provisional(event)
@@ -179,10 +251,35 @@ class Session:
                 self._on_playback_finished(event)
             case engine.DtmfReceived():
                 self.publish(events.DigitReceived(self.id, self._now(), event.digit, event.duration_ms))
+            case engine.HoldChanged():
+                happened = events.CallHeld if event.is_held else events.CallResumed
+                self.publish(happened(self.id, self._now()))
+            case engine.RtpSourceChanged():
+                self._on_rtp_source(event)
+            case engine.RtpSilent():
+                self._on_silence(event)
+            case engine.TransferProgressed():
+                self._on_transfer(event)
             case engine.CallDisconnected():
                 self._on_disconnected(event)
             case engine.EngineFault():
                 log.error("call %s: engine: %s", self.id, event.message)
+
+    async def transfer(self, target_uri: str, timeout_s: float) -> engine.TransferProgressed:
+        """Send a REFER; what became of it, when the far end has said so.
+
+        Raises:
+            TimeoutError: it has not in time.
+        """
+        progress = self._transfer = asyncio.Queue()
+        self._host.submit(engine.Transfer(self.id, target_uri))
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (told := await progress.get()).is_final:
+                    pass
+        finally:
+            self._transfer = None
+        return told
 
     def chain(self, call_id: str) -> None:
         """Note a leg that this call rings."""
@@ -237,6 +334,10 @@ class Session:
         """Let this call and another hear each other."""
         self._host.submit(engine.Bridge(self.id, peer_id))
 
+    def unbridge(self, peer_id: str) -> None:
+        """Undo `bridge`."""
+        self._host.submit(engine.Unbridge(self.id, peer_id))
+
     # ------------------------------------------------------------------------------------------------- private
 
     def _leave(self, record: CallRecord) -> None:
@@ -245,6 +346,29 @@ class Session:
             self.answered.set_result(False)
         self.over.set_result(record)
         self._host.forget(self)
+
+    def _on_rtp_source(self, event: engine.RtpSourceChanged) -> None:
+        log.warning("call %s: audio comes from %s, not from %s", self.id, event.actual, event.expected)
+        self.publish(events.RtpSourceMoved(self.id, self._now(), event.expected, event.actual))
+        if self._timeouts.is_moved_audio_refused:
+            self._fail(f"audio from {event.actual}")
+
+    def _on_silence(self, event: engine.RtpSilent) -> None:
+        if not 0 < self._timeouts.silence_s <= event.silent_s:
+            return
+        log.warning("call %s: no media for %g s", self.id, event.silent_s)
+        self.publish(events.RtpStopped(self.id, self._now(), event.silent_s))
+        self._fail(NO_MEDIA)
+
+    def _on_transfer(self, event: engine.TransferProgressed) -> None:
+        self.publish(events.TransferUpdated(self.id, self._now(), event.sip_code, event.sip_phrase, event.is_final))
+        if self._transfer is not None:
+            self._transfer.put_nowait(event)
+
+    def _fail(self, why: str) -> None:
+        """End the call because something of it is broken; the record says what."""
+        if self.hang_up(HangupReason.FAILED):
+            self._failure = why
 
     def _on_provisional(self, event: engine.CallProvisional) -> None:
         if self._take(call.Rang()):
@@ -272,12 +396,12 @@ class Session:
             self.record = replace(self.record, statistics=event.statistics)
         if event.error:
             log.warning("call %s: %s", self.id, event.error)
-        phrase = event.sip_phrase or event.error
+        phrase = self._failure or event.sip_phrase or event.error
         self.end(call.Ended(event.sip_code, phrase, event.q850_cause, is_failure=bool(event.error)))
 
     def _give_up(self) -> None:
         log.warning("call %s: the far end did not confirm the hangup within %g s", self.id, self._timeouts.hangup_s)
-        self.end(call.Ended(0, "no answer to our hangup"))
+        self.end(call.Ended(0, self._failure or "no answer to our hangup"))
 
     def _take(self, given: call.Input) -> bool:
         changed = call.advance(self.record, given, self._now())

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from media import AudioLibrary, MediaError, Synthesizer
-from sipcore.calls import AsyncCalls
+from sipcore.actions import Action, parse_actions
+from sipcore.calls import AsyncCall, AsyncCalls
 from sipcore.clock import Clock, SystemClock
 from sipcore.config import Config, load_config, make_config
-from sipcore.engine import Engine, Event
-from sipcore.errors import ConfigError, Fault, SwitchClosed
-from sipcore.events import CallEvent
+from sipcore.engine import Acceptance, Engine, Event, Offer, Refusal
+from sipcore.errors import ConfigError, Fault, InvalidRequest, SwitchClosed
+from sipcore.events import CallEvent, Registration
 from sipcore.exchange import Exchange
-from sipcore.session import Session
+from sipcore.inbound import HANDLER_LEGS, Rule
+from sipcore.performer import Performer
+from sipcore.session import RETRY_AFTER_S, SERVER_ERROR, SERVICE_UNAVAILABLE, Session
 from sipcore.store_thread import StoreThread
+from sipcore.trunk import Trunks
+from sipcore.wire import TracedMessage
 
 log = logging.getLogger(__name__)
 
-DEBIAN_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"  # Debian's OpenSSL knows a folder only, and PJSIP wants a file
+CallHandler = Callable[[AsyncCall], Awaitable[None]]
 
 
 class AsyncSwitch:
@@ -54,6 +60,8 @@ class AsyncSwitch:
         self._given_engine = engine
         self._synthesizer = synthesizer
         self._exchange: Exchange | None = None
+        self._names: asyncio.Task[None] | None = None
+        self._given_rules: list[Rule] = []
         self._is_open = False
         self._is_draining = False
         self._closing: asyncio.Task[None] | None = None
@@ -110,6 +118,15 @@ class AsyncSwitch:
         """Workers that died and were replaced since the switch was opened."""
         return int(getattr(self.engine, "workers_lost", 0)) if self._is_open else 0
 
+    @property
+    def registrations(self) -> Mapping[str, Registration]:
+        """By name, how the trunks are registered that ask for it."""
+        return {} if self._exchange is None else dict(self._exchange.registrations.states)
+
+    def listen_registrations(self, listener: Callable[[Registration], None]) -> Callable[[], None]:
+        """Call `listener` with every change of a registration, on the event loop; returns the function that stops it."""
+        return self.exchange.registrations.listen(listener)
+
     def speech_counts(self) -> dict[str, int]:
         """How many texts of `talk` were found in the cache, and how many were made: `cache`, `engine`."""
         if self._exchange is None:
@@ -132,14 +149,74 @@ class AsyncSwitch:
         try:
             newest = await self.store.open(self._clock.now())
             library = self._new_library(config)
-            await self.engine.start(self._on_event)
+            await self.engine.start(self._on_event, self._on_offer)
+            self._exchange = Exchange(config, self.engine, library, self.store, self._clock, newest, self._rules)
+            self._check_rules(self._exchange)
         except BaseException:
+            if self._exchange is not None:
+                await self._exchange.close()
+                self._exchange = None
             await self.engine.close(0)
             await self.store.close()
             raise
-        self._exchange = Exchange(config, self.engine, library, self.store, self._clock, newest)
         self._is_open, self._is_draining, self._closing = True, False, None
+        self._exchange.registrations.open()
+        self._names = _follow_names(self.engine, config)
         log.info("open: SIP at %s, up to %d legs", self.sip_address, config.max_legs)
+
+    @overload
+    def on_call(
+        self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", legs: int = HANDLER_LEGS
+    ) -> Callable[[CallHandler], CallHandler]: ...
+
+    @overload
+    def on_call(
+        self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", actions: Sequence[Action | Mapping[str, Any]]
+    ) -> None: ...
+
+    def on_call(
+        self,
+        *,
+        to: str = "*",
+        source: str = "*",
+        trunk: str = "*",
+        phone: str = "*",
+        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        legs: int = HANDLER_LEGS,
+    ) -> Callable[[CallHandler], CallHandler] | None:
+        """Take calls from outside: with an action list, or as a decorator with an `async def handler(call)`.
+
+        Rules are tried in the order they were given, those of the configuration after them; what no rule takes is refused with 404.
+        Nothing is answered by itself. When a handler returns, its call is hung up; when the call ends, the handler is cancelled.
+
+        Args:
+            to: Pattern of the dialled number or user: `*` is any text, `?` one character; with an `@` it is the whole address.
+            source: Pattern of who calls, in the same way.
+            trunk: Pattern of the trunk's name; `?*` is any trunk, but no call without one.
+            phone: Pattern of the account of a phone that proved itself.
+            actions: What to do.
+            legs: The most calls that a handler will have up at once, its own included; room for them is kept.
+
+        Raises:
+            InvalidRequest: the list is wrong, or cannot be done here; names every fault.
+        """
+        rule = Rule(to, source, trunk, phone)
+        if actions is not None:
+            self._add_rule(replace(rule, actions=parse_actions(actions)))
+            return None
+
+        def decorate(handler: CallHandler) -> CallHandler:
+            if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))):  # noqa: B004
+                raise TypeError(f"a handler of calls is an async def function, not {handler!r}")
+            self._add_rule(replace(rule, handler=lambda session: handler(self.calls.of(session)), handler_legs=legs))
+            return handler
+
+        return decorate
+
+    def performer(self, session: Session) -> Performer:
+        """What carries out the actions of a call."""
+        assert self._exchange is not None, "there are no calls before the switch is open"
+        return self._exchange.performer(session)
 
     def session(self, call_id: str) -> Session | None:
         """A call that is not over, also while the switch closes."""
@@ -148,6 +225,11 @@ class AsyncSwitch:
     def sessions(self) -> tuple[Session, ...]:
         """Every call that is not over, also while the switch closes."""
         return () if self._exchange is None else self._exchange.sessions()
+
+    async def trace(self, call_id: str) -> tuple[TracedMessage, ...]:
+        """The SIP messages of a call, as `calls.trace`, which asks first whether there is such a call."""
+        tracing = getattr(self.engine, "trace", None) if self._is_open else None  # engines need not have it
+        return () if tracing is None else tuple(await tracing(call_id))
 
     async def warm_up(self) -> None:
         """Start now what the first `talk` would wait for (0.2 s): for a switch that stays."""
@@ -187,6 +269,9 @@ class AsyncSwitch:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
         try:
+            if self._names is not None:
+                self._names.cancel()
+            exchange.registrations.close()
             await exchange.hang_up_all(grace_s)
         finally:
             try:
@@ -199,6 +284,26 @@ class AsyncSwitch:
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call, on the event loop; returns the function that stops it."""
         return self.exchange.listen(listener)
+
+    def _add_rule(self, rule: Rule) -> None:
+        if self._is_open:
+            self.exchange.check_rule(rule)
+        self._given_rules.append(rule)
+
+    def _rules(self) -> Iterator[Rule]:
+        yield from self._given_rules
+        for index, rule in enumerate(self.config.inbound):
+            yield Rule(rule.to, rule.source, rule.trunk, rule.phone, rule.actions, place=f"inbound[{index}]")
+
+    def _check_rules(self, exchange: Exchange) -> None:
+        faults: list[Fault] = []
+        for rule in self._rules():
+            try:
+                exchange.check_rule(rule)
+            except InvalidRequest as error:
+                faults += error.faults
+        if faults:
+            raise ConfigError(faults)
 
     def _new_library(self, config: Config) -> AudioLibrary:
         try:
@@ -216,21 +321,29 @@ class AsyncSwitch:
         if self._exchange is not None:
             self._exchange.on_event(event)
 
+    def _on_offer(self, offer: Offer) -> Acceptance | Refusal:
+        if self._exchange is None or not self.takes_calls:
+            return Refusal(SERVICE_UNAVAILABLE, headers=(("Retry-After", str(RETRY_AFTER_S)),))
+        try:
+            return self._exchange.receive(offer)
+        except Exception:
+            log.exception("a call from %s could not be taken", offer.source)
+            return Refusal(SERVER_ERROR)
+
 
 def _default_engine(config: Config) -> Engine:
     # Here, so that a switch on another engine works where PJSIP is not installed.
-    from sipcore.pool import PjsipPool, PoolSettings
+    from sipcore.carrier import default_engine
 
-    host, port = config.sip_address
-    return PjsipPool(
-        PoolSettings(
-            sip_host=host,
-            sip_port=port,
-            public_address=config.public_address,
-            rtp_ports=config.rtp_ports,
-            max_legs=config.max_legs,
-            min_workers=config.min_workers,
-            user_agent=config.user_agent,
-            tls_ca_file=config.tls_ca_file or ssl.get_default_verify_paths().cafile or DEBIAN_CA_FILE,
-        )
-    )
+    return default_engine(config)
+
+
+def _follow_names(engine: Engine, config: Config) -> asyncio.Task[None] | None:
+    """Keep an engine that wants to know told of what the names of trunks resolve to."""
+    tell = getattr(engine, "set_trunks", None)
+    if tell is None:
+        return None
+    from sipcore.trunk_sources import TrunkSources  # with the DNS library, which other engines do not need
+
+    sources = TrunkSources(Trunks.of(config, engine.sip_address.rpartition(":")[0]), tell)
+    return asyncio.create_task(sources.keep(), name="sipcore trunk names")

@@ -9,23 +9,30 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures.thread
+import contextlib
+import logging
 import queue
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
 from sipcore.actions import Action
+from sipcore.addresses import Address
 from sipcore.calls import AsyncCall
 from sipcore.config import Config, load_config
-from sipcore.errors import SwitchClosed
-from sipcore.events import CallEvent, CallHangup
+from sipcore.errors import SipcoreError, SwitchClosed
+from sipcore.events import CallEvent, CallHangup, Registration
+from sipcore.inbound import HANDLER_LEGS
 from sipcore.record import CallRecord, Page
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
+from sipcore.wire import TracedMessage
 
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 _open_switches: weakref.WeakSet[Switch] = weakref.WeakSet()
 
@@ -86,6 +93,11 @@ class Switch:
         """`host:port` of our signalling; empty while the switch is not open."""
         return self._switch.sip_address
 
+    @property
+    def registrations(self) -> Mapping[str, Registration]:
+        """By name, how the trunks are registered that ask for it."""
+        return self._switch.registrations
+
     def open(self) -> None:
         """Start the workers; `close` must follow, also when nothing was called.
 
@@ -121,6 +133,47 @@ class Switch:
             finally:
                 self._stop_loop()
 
+    @overload
+    def on_call(
+        self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", legs: int = HANDLER_LEGS
+    ) -> Callable[[SyncHandler], SyncHandler]: ...
+
+    @overload
+    def on_call(
+        self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", actions: Sequence[Action | Mapping[str, Any]]
+    ) -> None: ...
+
+    def on_call(
+        self,
+        *,
+        to: str = "*",
+        source: str = "*",
+        trunk: str = "*",
+        phone: str = "*",
+        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        legs: int = HANDLER_LEGS,
+    ) -> Callable[[SyncHandler], SyncHandler] | None:
+        """Take calls from outside, as `AsyncSwitch.on_call`: with an action list, or as a decorator with a function `handler(call)`.
+
+        Each call has a thread of its own for its handler. When the call ends, whatever the handler asks of it raises `InvalidState`.
+
+        Raises:
+            InvalidRequest: the list is wrong, or cannot be done here; names every fault.
+        """
+        if actions is not None:
+            given = actions
+            self._on_loop(lambda: self._switch.on_call(to=to, source=source, trunk=trunk, phone=phone, actions=given))
+            return None
+
+        def decorate(handler: SyncHandler) -> SyncHandler:
+            async def in_thread(call: AsyncCall) -> None:
+                await _run_in_thread(handler, Call(self, call))
+
+            self._on_loop(lambda: self._switch.on_call(to=to, source=source, trunk=trunk, phone=phone, legs=legs)(in_thread))
+            return handler
+
+        return decorate
+
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call, on the thread of the switch; returns the function that stops it."""
         stop = self.run(_calling(lambda: self._switch.listen(listener)))
@@ -148,6 +201,13 @@ class Switch:
             future.cancel()
             raise
 
+    def _on_loop(self, function: Callable[[], object]) -> None:
+        """Call it where the rules are read, or here while nobody reads them."""
+        if self._thread is None:
+            function()
+        else:
+            self.run(_calling(function))
+
     def _stop_loop(self) -> None:
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
@@ -157,7 +217,7 @@ class Switch:
 
 
 class Call:
-    """A call that was placed, and what became of it."""
+    """A call, placed or received, and what became of it. See `AsyncCall`: what is awaited there returns here when it is done."""
 
     def __init__(self, switch: Switch, call: AsyncCall) -> None:
         self._switch = switch
@@ -183,6 +243,10 @@ class Call:
             return self._call.record
         return self._switch.run(self._call.wait(timeout_s))
 
+    def ended(self) -> CallRecord:
+        """The final record, however long it takes."""
+        return self.wait()
+
     def events(self) -> Iterator[CallEvent]:
         """Every event of the call from its creation, as it happens, ending with `CallHangup`.
 
@@ -204,8 +268,46 @@ class Call:
             stop()
 
     def hangup(self) -> None:
-        """End the call. Idempotent."""
+        """End the call; a caller who is not answered is declined (603). Idempotent."""
         self._switch.run(_calling(self._call.hangup))
+
+    def ring(self, *, early_media: bool = False) -> None:
+        """Tell a caller that it rings (180), or open the audio to him before the answer (183)."""
+        self._switch.run(_calling(lambda: self._call.ring(early_media=early_media)))
+
+    def reject(self, code: int = 486, phrase: str = "") -> None:
+        """Refuse a caller who is not answered. Raises as `AsyncCall.reject`."""
+        self._switch.run(_calling(lambda: self._call.reject(code, phrase)))
+
+    def answer(self) -> None:
+        """Answer the call; returns when the caller knows."""
+        self._switch.run(self._call.answer())
+
+    def talk(self, text: str, language: str = "en-US", gender: Literal["female", "male", "neutral"] = "female") -> None:
+        """Speak a text to its end."""
+        self._switch.run(self._call.talk(text, language, gender))
+
+    def play(self, *stream_urls: str) -> None:
+        """Play files or URLs one after the other."""
+        self._switch.run(self._call.play(*stream_urls))
+
+    def connect(
+        self, *destinations: Address | str, source: Address | str | None = None, timeout_s: float = 60.0, trunk: str = ""
+    ) -> Call | None:
+        """Ring every destination, bridge the first that answers, return when either side has hung up: the leg, or `None` for nobody."""
+        leg = self._switch.run(self._call.connect(*destinations, source=source, timeout_s=timeout_s, trunk=trunk))
+        return None if leg is None else Call(self._switch, leg)
+
+    def transfer(self, target: Address | str, timeout_s: float = 60.0) -> None:
+        """Ask the far end to call `target` in our place; the call is over when it has."""
+        self._switch.run(self._call.transfer(target, timeout_s))
+
+    def perform(self, action: Action | Mapping[str, Any]) -> tuple[Call, ...]:
+        """Carry out one action, as an action list does; the legs of a `connect`."""
+        return tuple(Call(self._switch, leg) for leg in self._switch.run(self._call.perform(action)))
+
+
+SyncHandler = Callable[[Call], None]
 
 
 class Calls:
@@ -222,6 +324,7 @@ class Calls:
         destination: object = None,
         source: object = None,
         actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        trunk: str | None = None,
     ) -> Call:
         """Place a call; returns at once.
 
@@ -230,7 +333,7 @@ class Calls:
             CapacityError: no room for the call now.
             SwitchClosed: the switch is not open.
         """
-        work = _calling(lambda: self._calls.create(body, destination=destination, source=source, actions=actions))
+        work = _calling(lambda: self._calls.create(body, destination=destination, source=source, actions=actions, trunk=trunk))
         return Call(self._switch, self._switch.run(work))
 
     def create_all(self, body: Mapping[str, Any], *, user_id: int = 1) -> list[Call]:
@@ -266,6 +369,14 @@ class Calls:
         """
         return self._switch.run(self._calls.hangup(call_id))
 
+    def trace(self, call_id: str) -> tuple[TracedMessage, ...]:
+        """The SIP messages of a call, the oldest first; see `AsyncCalls.trace`.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        return self._switch.run(self._calls.trace(call_id))
+
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
@@ -279,6 +390,33 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_until_complete(asyncio.wait(tasks))
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _run_in_thread(handler: SyncHandler, call: Call) -> None:
+    """Run a handler on a thread of its own, which goes on to its end when the call is over before."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def report(error: Exception | None) -> None:
+        if done.cancelled():
+            if error is not None and not isinstance(error, SipcoreError):
+                log.error("call %s: its handler failed after the call", call.id, exc_info=error)
+        elif error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def run() -> None:
+        error: Exception | None = None
+        try:
+            handler(call)
+        except Exception as failure:  # noqa: BLE001 - told to the call
+            error = failure
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left who wants to know
+            loop.call_soon_threadsafe(report, error)
+
+    threading.Thread(target=run, name=f"sipcore call {call.id}", daemon=True).start()
+    await done
 
 
 async def _calling(function: Callable[[], Result]) -> Result:

@@ -49,6 +49,23 @@ class WorkerSettings:
     """PJSIP's: 1 errors, 3 information, 5 everything with packets. Used only with a log file."""
     control_pid: int = 0
     """The user's process. The worker also ends when this one is gone, since a fork of it can keep the socket open. 0: not watched."""
+    media_host: str = ""
+    """Address to bind media to when it is not `sip_host`: behind a front door SIP is on loopback only, RTP is not."""
+    door_port: int = 0
+    """The front door's inner UDP port on 127.0.0.1: first hop of every request, and the only source of new calls. 0: there is none."""
+    codecs: tuple[str, ...] = ("PCMU/8000", "PCMA/8000")
+    """RTP names in the order of preference."""
+    session_expires_s: int = 1800
+    """Session timer (RFC 4028); 0: none is asked for."""
+    session_min_se_s: int = 90
+    reliable_provisional: str = "supported"
+    """100rel (RFC 3262): `off`, `supported` or `required`."""
+    rtp_timeout_s: float = 60.0
+    """An answered leg without RTP for so long is reported as `RtpSilent`; 0: none is."""
+    srtp: bool = False
+    """SDES keys (RFC 4568) may be offered and taken; the account of a call says how."""
+    allows_refer: bool = False
+    """A REFER is told as `TransferAsked`; otherwise it is refused with 603."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +139,228 @@ class Shutdown:
     grace_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectCall:
+    """Pool to worker, before the front door sends it the INVITE of an accepted `Offer`.
+
+    The INVITE carries `call_id` in the header `CALL_HEADER`. Commands for the call that come before it wait for it. A worker that does not
+    see it within `timeout_s` reports `CallDisconnected`, as it does when PJSIP refuses the INVITE by itself.
+    """
+
+    call_id: str
+    group_id: str
+    codecs: tuple[str, ...] = ()
+    srtp: str = "off"
+    timeout_s: float = 5.0
+
+
+# ------------------------------------------------------------------------------------------------ pool <-> front door
+
+
+@dataclass(frozen=True, slots=True)
+class DoorTrunk:
+    """What the front door must know of one trunk."""
+
+    name: str
+    networks: tuple[str, ...]
+    """Sources its calls come from, `192.0.2.0/24`; empty: none, it is known by its registration only."""
+    contact_user: str = ""
+    """User part of the Contact it is registered with; empty: it is not registered."""
+    realm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorPhone:
+    """An account that may call in by digest (RFC 3261 §22), wherever from."""
+
+    username: str
+    realm: str
+    ha1_md5: str
+    """MD5 of `username:realm:password`, hex (RFC 7616 §3.4.2)."""
+    ha1_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """What one source, and all of them together, may do."""
+
+    source_rate: float = 100.0
+    """Requests a second outside of dialogs from one address of no trunk; beyond it they are dropped without an answer."""
+    source_burst: int = 200
+    connections: int = 2000
+    connections_per_source: int = 200
+    message_bytes: int = 65_535
+    offers: int = 500
+    """INVITEs that may wait for a place at once; beyond it 503."""
+    trace_calls: int = 1000
+    trace_call_bytes: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class DoorTls:
+    """TLS of the front door; file names, PEM."""
+
+    certificate_file: str = ""
+    """Empty: no TLS is listened for; outbound TLS works."""
+    key_file: str = ""
+    ca_file: str = ""
+    """Authorities that servers we call are checked against, and clients with `verifies_clients`."""
+    verifies_clients: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """Pool to front door, first. Sockets ride on the frame, bound by the pool so that a front door that is started again has the same ones,
+    with what was queued in them: the inner UDP socket, then for each entry of `listeners` its socket.
+    """
+
+    inner_address: str
+    """`127.0.0.1:port`, where workers send to."""
+    listeners: tuple[tuple[str, str], ...]
+    """`(transport, "host:port")` of each outer socket, bound and (tcp, tls) listening."""
+    public_address: str
+    """Host written into Via and Contact instead of the bound one (static NAT); empty: the local address that the message leaves by."""
+    secret: bytes
+    """Key of the tokens in Contacts and nonces: the same for the life of the pool."""
+    user_agent: str
+    trunks: tuple[DoorTrunk, ...] = ()
+    phones: tuple[DoorPhone, ...] = ()
+    open_networks: tuple[str, ...] = ()
+    """Sources that may call without belonging to a trunk."""
+    limits: DoorLimits = DoorLimits()
+    tls: DoorTls = DoorTls()
+    control_pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DoorReady:
+    """Front door to pool: it serves."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFailed:
+    """Front door to pool: it cannot serve (a certificate that cannot be read), and ends; or, after `DoorReload`, it goes on as it was."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorWorkers:
+    """Pool to front door: the workers that can be reached, `(worker_id, SIP port on 127.0.0.1)`. Replaces the table before."""
+
+    workers: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorTrunks:
+    """Pool to front door: the trunks and their sources have changed. Replaces the ones before."""
+
+    trunks: tuple[DoorTrunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorReload:
+    """Pool to front door: read the certificate files again (SIGHUP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorShutdown:
+    """Pool to front door: end. End of file does the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteOffered:
+    """Front door to pool: may this call come in, and where? `key` names the INVITE's transaction: asked again (retransmission after a
+    restart of the front door), the answer is the same."""
+
+    key: str
+    offer: engine.Offer
+
+
+@dataclass(frozen=True, slots=True)
+class InvitePlaced:
+    """Pool to front door: send it to this worker, with `call_id` in `CALL_HEADER`; its `ExpectCall` is on its way already."""
+
+    key: str
+    call_id: str
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class InviteRefused:
+    """Pool to front door: answer it with this."""
+
+    key: str
+    sip_code: int
+    sip_phrase: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TraceWanted:
+    """Pool to front door: the SIP messages of a call; `TraceFound` with the same `request_id` follows."""
+
+    request_id: int
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracedMessage:
+    """One SIP message that the front door passed, as it was outside, secrets blanked."""
+
+    time: float
+    """Seconds since 1970."""
+    is_sent: bool
+    transport: str
+    local: str
+    """`host:port`"""
+    remote: str
+    text: str
+    missing: int = 0
+    """How many messages just before this one were left out, because the call had more than is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFound:
+    """Front door to pool: the oldest first; empty when the call is unknown or its messages have been dropped."""
+
+    request_id: int
+    messages: tuple[TracedMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorCounters:
+    """Front door to pool, once a second: it lives, and what it has done since its start."""
+
+    received: int
+    sent: int
+    dropped: int
+    refused: int
+    connections: int
+
+
+CALL_HEADER: Final = "X-Sipcore-Call"
+"""Between a worker and the front door: the id of the call. Never seen outside, and dropped from what comes from there."""
+
+
 Message = (
     engine.Command
+    | ExpectCall
+    | DoorSettings
+    | DoorReady
+    | DoorFailed
+    | DoorWorkers
+    | DoorTrunks
+    | DoorReload
+    | DoorShutdown
+    | InviteOffered
+    | InvitePlaced
+    | InviteRefused
+    | TraceWanted
+    | TraceFound
+    | DoorCounters
     | engine.Event
     | ForkWorker
     | ServerReady

@@ -69,7 +69,7 @@ static const char usage_text[] =
     "  --user U --from U --hdr 'Name: value' --timeout-ms MS               of our INVITEs\n"
     "  --json FILE --dump FILE --label TEXT\n"
     "\n"
-    "Wait mode prints the SIP port as its first line, then 'up', 'open', 'closed' as they happen.\n";
+    "Wait mode, and every mode with --json, prints the SIP port as its first line, then 'up', 'open', 'closed' as they happen.\n";
 
 static int add_target(const char *text)
 {
@@ -218,10 +218,10 @@ static void parse(int argc, char **argv)
 
 /* ------------------------------------------------------------------------------------------------------- stages */
 
-/* For the program that started us. */
+/* For the program that started us; not where the result itself goes to the same place. */
 static void announce(const char *word)
 {
-    if (opt.mode != MODE_WAIT)
+    if (opt.mode != MODE_WAIT && !opt.json_path[0])
         return;
     puts(word);
     fflush(stdout);
@@ -375,8 +375,10 @@ static void loop(void)
         if (stop_asked && !run.cut_short)
             stage = stop_early(stage);
         stage = next_stage(stage, now);
-        if (stage != before)
+        if (stage != before) {
             t_stage = now;
+            tick = mono_ns(); /* to read the memory of many processes takes seconds: what was not sent meanwhile is not sent in a burst */
+        }
         before = stage;
         if (now > latest_end()) {
             fputs("stopped: overall time limit\n", stderr);
@@ -410,10 +412,9 @@ int main(int argc, char **argv)
         perror("SIP port");
         return 2;
     }
-    if (opt.mode == MODE_WAIT) {
-        printf("%d\n", opt.local_port);
-        fflush(stdout);
-    }
+    char port[8];
+    snprintf(port, sizeof port, "%d", opt.local_port);
+    announce(port);
     run.udp_errors_start = udp_buffer_errors();
     run.base = procs_memory();
     loop();

@@ -1,8 +1,9 @@
-"""`sipcore calls list | show | hangup`: the calls of a running `sipcore serve`."""
+"""`sipcore calls list | show | hangup | trace`: the calls of a running `sipcore serve`."""
 
 from __future__ import annotations
 
 import argparse
+import heapq
 import json
 import os
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from sipcore.cli import trace
 from sipcore.errors import SipcoreError
 
 URL_VARIABLE, TOKEN_VARIABLE = "SIPCORE_URL", "SIPCORE_TOKEN"
@@ -28,7 +30,12 @@ def add_parser(commands: Any) -> None:
     epilog = f"The token is read from {TOKEN_VARIABLE}. Exit code: 0 done, 2 not."
     parser = commands.add_parser("calls", help="the calls of a running `sipcore serve`", epilog=epilog)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb, text in (("list", "newest first"), ("show", "one call"), ("hangup", "end one call")):
+    for verb, text in (
+        ("list", "newest first"),
+        ("show", "one call"),
+        ("hangup", "end one call"),
+        ("trace", "the SIP messages of one call"),
+    ):
         added = verbs.add_parser(verb, help=text, epilog=epilog)
         added.add_argument(
             "--url", default=os.environ.get(URL_VARIABLE, _DEFAULT_URL), help=f"of the server (default {_DEFAULT_URL}, or {URL_VARIABLE})"
@@ -40,6 +47,8 @@ def add_parser(commands: Any) -> None:
             added.add_argument("--page-token", default="", metavar="TIME", help="older than this")
         else:
             added.add_argument("id", metavar="ID")
+        if verb == "trace":
+            trace.add_arguments(added)
         added.set_defaults(run=run, verb=verb)
 
 
@@ -51,10 +60,15 @@ def run(options: argparse.Namespace) -> int:
             answer = _ask(options.url, "GET", path, {"page_size": options.page_size, "page_token": options.page_token})
         case "show":
             answer = _ask(options.url, "GET", path)
+        case "trace":
+            answer = _trace(options)
         case _:
             answer = _ask(options.url, "POST", f"{path}/hangup")
     if options.json:
-        print(json.dumps(answer, indent=4, ensure_ascii=False))
+        is_foreign = options.verb == "trace"  # any character may be in it, and not all are good for a terminal
+        print(json.dumps(answer, indent=4, ensure_ascii=is_foreign))
+    elif options.verb == "trace":
+        trace.show(answer, options)
     elif options.verb == "list":
         _show_list(answer)
     else:
@@ -76,6 +90,18 @@ def _ask(url: str, method: str, path: str, query: dict[str, Any] | None = None) 
         told = answer.get("error", {}) if isinstance(answer, dict) else {}
         raise ServerRefused(f"{response.status_code} {told.get('reason', '')}: {told.get('message', '')}")
     return dict(answer)
+
+
+def _trace(options: argparse.Namespace) -> dict[str, Any]:
+    """The messages of the call and, with `--legs`, of the calls made for it, in the order they happened."""
+    root = "/v1.0/calls"
+    call_ids = [options.id]
+    if options.legs:
+        call_ids += _ask(options.url, "GET", f"{root}/{quote(options.id, safe='')}")["chained_call_ids"]
+    answers = [_ask(options.url, "GET", f"{root}/{quote(call_id, safe='')}/trace") for call_id in call_ids]
+    for answer in answers:
+        trace.parse_messages(answer)
+    return {"result": list(heapq.merge(*(answer["result"] for answer in answers), key=lambda message: str(message["at"])))}
 
 
 def _show_list(page: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ def create_app(switch: AsyncSwitch, authenticator: Authenticator, calls: CallRou
         Route("/v1.0/calls", _by_method({"POST": calls.create, "GET": calls.list}), methods=["GET", "POST"]),
         Route("/v1.0/calls/{id}", _by_method({"GET": calls.get, "DELETE": calls.hangup}), methods=["GET", "DELETE"]),
         Route("/v1.0/calls/{id}/hangup", calls.hangup, methods=["POST"]),
+        Route("/v1.0/calls/{id}/trace", calls.trace, methods=["GET"]),
         Route("/v1.0/events", streams.events, methods=["GET"]),
         Route("/v1.0/schema/actions", show_schema, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),

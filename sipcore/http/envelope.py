@@ -20,6 +20,12 @@ TYPES: Final[dict[type[events.CallEvent], str]] = {
     events.CallMediaStarted: "media_started",
     events.ActionStarted: "action_started",
     events.ActionFinished: "action_finished",
+    events.CallHeld: "call_held",
+    events.CallResumed: "call_resumed",
+    events.RtpSourceMoved: "rtp_source_moved",
+    events.RtpStopped: "rtp_stopped",
+    events.TransferRequested: "transfer_requested",
+    events.TransferUpdated: "transfer_updated",
 }
 WEBHOOK_TYPES: Final = frozenset(
     {
@@ -50,6 +56,14 @@ def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
             told["dtmf"] = {"digit": event.digit, "duration_ms": event.duration_ms}
         case events.CallMediaStarted():
             told["media"] = {"codec": event.codec}
+        case events.RtpSourceMoved():
+            told["media"] = {"expected": event.expected, "actual": event.actual}
+        case events.RtpStopped():
+            told["media"] = {"silent_s": event.silent_s}
+        case events.TransferRequested():
+            told["transfer"] = {"target": event.target, "is_accepted": event.is_accepted}
+        case events.TransferUpdated():
+            told["transfer"] = {"code": event.sip_code, "phrase": event.sip_phrase, "is_final": event.is_final}
         case events.ActionStarted():
             told["action"] = {"index": event.index, "type": event.type, "id": event.action_id}
         case events.ActionFinished():

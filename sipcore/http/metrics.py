@@ -65,7 +65,7 @@ class Metrics:
         match event:
             case events.CallCreated():
                 self._created.inc()
-            case events.CallRinging(record=record):
+            case events.CallRinging(record=record) if record.direction == "outgoing":
                 self._setup.observe(_seconds(record.tm_create, event.at))
             case events.CallAnswered(record=record) if record.tm_ringing is None:
                 self._setup.observe(_seconds(record.tm_create, event.at))
@@ -100,6 +100,10 @@ class _Now(Collector):
         yield calls
         yield GaugeMetricFamily("sipcore_legs_in_use", "Legs reserved or up.", value=self.switch.legs_in_use)
         yield GaugeMetricFamily("sipcore_legs_capacity", "The most legs at once.", value=self.switch.config.max_legs)
+        registrations = GaugeMetricFamily("sipcore_registration", "Whether the trunk is registered.", labels=["trunk"])
+        for trunk, state in self.switch.registrations.items():
+            registrations.add_metric([trunk], state.is_registered)
+        yield registrations
         yield CounterMetricFamily("sipcore_worker_restarts", "Workers that were lost and replaced.", value=self.switch.workers_lost)
         spoken = CounterMetricFamily("sipcore_tts", "Texts that were spoken, by where the audio came from.", labels=["source"])
         for source, count in self.switch.speech_counts().items():

@@ -9,6 +9,7 @@ from sipcore import __version__
 from sipcore.actions import MAX_DESTINATIONS, json_schema
 from sipcore.call import HangupReason, Status
 from sipcore.http.errors import STATUS_NAMES
+from sipcore.http.trace import FORMATS, PCAP_TYPE
 from sipcore.store import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 _ID: Final = {"type": "string", "format": "uuid"}
@@ -84,8 +85,24 @@ def _schemas() -> dict[str, Any]:
         "Call": call,
         "Calls": _closed({"calls": calls, "groupcalls": {"type": "array", "maxItems": 0}}),
         "CallPage": _closed({"result": calls, "next_page_token": _TIME}),
+        "Trace": _closed({"result": {"type": "array", "items": _traced_message()}}),
         "Error": _closed({"error": error}),
     }
+
+
+def _traced_message() -> dict[str, Any]:
+    address = {"type": "string", "description": "`host:port`"}
+    return _closed(
+        {
+            "at": _TIME,
+            "is_sent": {"type": "boolean", "description": "By us; otherwise it was received."},
+            "transport": {"type": "string", "enum": ["udp", "tcp", "tls"]},
+            "local": address,
+            "remote": address,
+            "text": {"type": "string", "description": "The message, secrets blanked."},
+            "missing": {"type": "integer", "minimum": 0, "description": "How many messages just before this one were not kept."},
+        }
+    )
 
 
 def _call_request() -> dict[str, Any]:
@@ -95,6 +112,7 @@ def _call_request() -> dict[str, Any]:
         "destinations": {"type": "array", "items": _ref("Party"), "minItems": 1, "maxItems": MAX_DESTINATIONS},
         "actions": {"anyOf": [_ref("Actions"), {"type": "null"}]},
         "event_url": {"type": ["string", "null"], "description": "Where the events of the call and of its legs are sent."},
+        "trunk": {"type": ["string", "null"], "description": "The trunk to call over, by name; chosen by destination by default."},
     }
     one_of = [{"required": ["destination"]}, {"required": ["destinations"]}]
     return {"type": "object", "properties": properties, "required": ["source"], "oneOf": one_of, "additionalProperties": False}
@@ -114,6 +132,8 @@ def _paths() -> dict[str, Any]:
     create = _operation("createCall", "Place a call, or with `destinations` several", placed, (400, 401, 403, 408, 409, 413, 415, 503))
     stream = _operation("followEvents", "Server-sent events", None, (401, 403, 429), {"text/event-stream": {}})
     follow = [_query("call_id", {"type": "string"}, "Only this call."), _query("last_event_id", {"type": "string"}, "As Last-Event-ID.")]
+    form = _query("format", {"type": "string", "enum": list(FORMATS), "default": FORMATS[0]}, "`text` is a ladder diagram.")
+    traced = {"application/json": {"schema": _ref("Trace")}, "text/plain": {}, PCAP_TYPE: {}}
     return {
         "/v1.0/calls": {
             "post": create | {"parameters": [key], "requestBody": body},
@@ -127,6 +147,10 @@ def _paths() -> dict[str, Any]:
         "/v1.0/calls/{id}/hangup": {
             "parameters": one,
             "post": _operation("hangUpCall", "End a call", _ref("Call"), (401, 403, 404, 503)),
+        },
+        "/v1.0/calls/{id}/trace": {
+            "parameters": one,
+            "get": _operation("traceCall", "The SIP messages of a call", None, (400, 401, 403, 404, 503), traced) | {"parameters": [form]},
         },
         "/v1.0/events": {"get": stream | {"parameters": follow}},
         "/v1.0/schema/actions": {"get": _operation("actionSchema", "JSON Schema of an action list", {"type": "object"}, (), is_open=True)},

@@ -14,6 +14,7 @@ from sipcore.http.errors import bad_request, json_response, to_json
 from sipcore.http.idempotency import IdempotencyKeys
 from sipcore.http.outside import ascii_url
 from sipcore.http.tokens import Authenticator
+from sipcore.http.trace import read_format, trace_response
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
 
@@ -64,6 +65,13 @@ class CallRoutes:
         user = self._authenticator.authenticate(request)
         record = await self._switch.calls.hangup(_call_id(request), user_id=user.sees)
         return json_response(to_json(record.to_json()))
+
+    async def trace(self, request: Request) -> Response:
+        """The SIP messages of a call; none when they have been dropped meanwhile."""
+        user = self._authenticator.authenticate(request)
+        form = read_format(request)
+        call_id = _call_id(request)
+        return trace_response(await self._switch.calls.trace(call_id, user_id=user.sees), form, call_id)
 
 
 def _call_id(request: Request) -> str:

@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pjsua2 as pj
 
 from sipcore.wire import WorkerSettings
 
-CODECS: Final = {"PCMU/8000": 255, "PCMA/8000": 254}
-"""The codecs that are on, with their priority. iLBC must stay off: an odd `mode` in an offer aborts PJSIP 2.15.1."""
+from .guard import ReportsFaults, guarded
+from .sdp import rtp_name
+from .siptext import readable
+
+_NAMES: Final = {"g722/8000": "g722/16000"}
+"""RTP's name to PJSIP's, where they differ (RFC 3551 §4.5.2)."""
+
+_WIDEBAND: Final = ("g722/", "speex/16000", "speex/32000")
+_TOP_PRIORITY: Final = 255
+
+
+class Watcher(ReportsFaults, Protocol):
+    """What the endpoint needs of its worker."""
+
+    def account_id_for(self, invite: str) -> int:
+        """PJSIP's number of the account that a request from outside belongs to."""
+
+    def rejected(self, invite: str, code: int, phrase: str) -> None:
+        """PJSIP has refused an INVITE by itself."""
+
+
+class WorkerEndpoint(pj.Endpoint):  # type: ignore[misc]
+    """PJSIP's endpoint, not started yet."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    def report_fault(self, where: str, details: str) -> None:
+        """For the guard."""
+        self._watcher.report_fault(where, details)
+
+    @guarded
+    def onSelectAccount(self, prm: Any) -> None:
+        """Every INVITE is for an account of the worker's own: by itself PJSIP looks for one whose name the To header has."""
+        prm.accountIndex = self._watcher.account_id_for(readable(prm.rdata.wholeMsg))
+
+    @guarded
+    def onRejectedIncomingCall(self, prm: Any) -> None:
+        """No Call object was made for it."""
+        self._watcher.rejected(readable(prm.rdata.wholeMsg), prm.statusCode, readable(prm.reason))
 
 
 def _endpoint_config(settings: WorkerSettings) -> Any:
@@ -23,7 +62,8 @@ def _endpoint_config(settings: WorkerSettings) -> Any:
     config.logConfig.msgLogging = int(settings.log_level >= 5)
     config.logConfig.filename = settings.log_file
     media = config.medConfig
-    media.clockRate = media.sndClockRate = 8000  # both codecs are 8 kHz; a 16 kHz bridge costs four times as much
+    is_wideband = any(rtp_name(codec).startswith(_WIDEBAND) for codec in settings.codecs)
+    media.clockRate = media.sndClockRate = 16000 if is_wideband else 8000  # a 16 kHz bridge costs four times as much
     media.audioFramePtime = 20
     media.noVad = True
     media.ecTailLen = 0
@@ -32,66 +72,31 @@ def _endpoint_config(settings: WorkerSettings) -> Any:
     return config
 
 
-def start_endpoint(settings: WorkerSettings) -> tuple[Any, str]:
-    """Create, configure and start the endpoint on the calling thread, which owns it from now on.
+def start_endpoint(endpoint: WorkerEndpoint, settings: WorkerSettings) -> str:
+    """Configure and start the endpoint on the calling thread, which owns it from now on.
 
     Returns:
-        The endpoint and the `host:port` its UDP transport has.
+        The `host:port` its UDP transport has. There is no other one: TCP and TLS are the front door's, and without them PJSIP sends a
+        request of any size by UDP.
 
     Raises:
         pj.Error: an address or a port cannot be had.
     """
-    endpoint = pj.Endpoint()
     endpoint.libCreate()
     endpoint.libInit(_endpoint_config(settings))
-    transport = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport_config(settings, settings.sip_port))
+    transport = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, _transport_config(settings))
     endpoint.libStart()
+    wanted = [_NAMES.get(rtp_name(codec), rtp_name(codec)) for codec in settings.codecs]
     for codec in endpoint.codecEnum2():
-        priority = next((value for name, value in CODECS.items() if codec.codecId.startswith(name)), 0)
-        endpoint.codecSetPriority(codec.codecId, priority)
-    info = endpoint.transportGetInfo(transport)
-    return endpoint, str(info.localName)
+        name = rtp_name(codec.codecId)
+        endpoint.codecSetPriority(codec.codecId, _TOP_PRIORITY - wanted.index(name) if name in wanted else 0)
+    return str(endpoint.transportGetInfo(transport).localName)
 
 
-def transport_config(settings: WorkerSettings, port: int) -> Any:
-    """Where a SIP transport binds and what it calls itself."""
+def _transport_config(settings: WorkerSettings) -> Any:
+    """Where the SIP transport binds and what it calls itself. Behind a front door nobody else sees it."""
     config = pj.TransportConfig()
-    config.port = port
+    config.port = settings.sip_port
     config.boundAddress = "" if settings.sip_host == "0.0.0.0" else settings.sip_host  # noqa: S104 - compared, not bound
-    config.publicAddress = settings.public_address
+    config.publicAddress = "" if settings.door_port else settings.public_address
     return config
-
-
-class ExtraTransports:
-    """TCP and TLS, each created at the first dial that needs it: an idle worker keeps no listener open."""
-
-    def __init__(self, endpoint: Any, settings: WorkerSettings) -> None:
-        self._endpoint = endpoint
-        self._settings = settings
-        self._created: set[str] = set()
-
-    def need(self, transport: str) -> None:
-        """Make sure that `tcp` or `tls` works; anything else is UDP, which is there.
-
-        Raises:
-            pj.Error: PJSIP cannot open it.
-            ValueError: the transport is not one we have, or TLS has no file of trusted certificates.
-        """
-        if transport in ("", "udp") or transport in self._created:
-            return
-        if transport == "tcp":
-            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport_config(self._settings, 0))
-        elif transport == "tls":
-            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, self._tls_config())
-        else:
-            raise ValueError(f"no SIP transport {transport!r}")
-        self._created.add(transport)
-
-    def _tls_config(self) -> Any:
-        if not self._settings.tls_ca_file:
-            raise ValueError("TLS needs a file of trusted certificates")
-        config = transport_config(self._settings, 0)
-        config.tlsConfig.CaListFile = self._settings.tls_ca_file
-        config.tlsConfig.verifyServer = True
-        config.tlsConfig.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2
-        return config

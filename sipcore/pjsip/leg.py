@@ -1,169 +1,162 @@
-"""One call in PJSIP: its callbacks become events."""
+"""One call in PJSIP, whoever opened it: its end, and what happens within its dialog."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import pjsua2 as pj
 
 from sipcore import engine
 
+from .accounts import LocalAccount
 from .guard import guarded
-from .playback import FilePlayer
+from .media import MediaCall, MediaOwner
+from .refer import target_of
 from .siptext import q850_cause_of, readable, status_of
-from .statistics import add_stream
 
-_TOO_MANY: Final = 70010  # PJ_ETOOMANY
-_NO_SLOT: Final = -1  # PJSUA_INVALID_ID
-_MAX_DTMF_MS: Final = 60_000  # beyond it PJSIP means "unknown"
+_GLARE: Final = 491
+_RETRY_GLARE_S: Final = {True: 2.1, False: 1.0}
+"""By who opened the dialog: 2.1 to 4 s for the one who chose the Call-ID, 0 to 2 s for the other (RFC 3261 §14.1)."""
+
+_PJSIP_ACCEPTED: Final = (100, "Accepted")
+"""How PJSIP tells that the REFER was answered with 2xx."""
 
 
-class LegOwner(Protocol):
+class LegOwner(MediaOwner, Protocol):
     """What a leg needs of its worker."""
-
-    def emit(self, event: engine.Event) -> None:
-        """Send an event to the control process."""
-
-    def media_changed(self, leg: Leg) -> None:
-        """`leg.audio` is new: connect again what belongs to it."""
 
     def leg_over(self, leg: Leg) -> None:
         """Forget the leg now: the caller is inside `onCallState(DISCONNECTED)`, where the last reference must go."""
 
+    def transfer_asked(self, leg: Leg) -> Any:
+        """The call that PJSIP shall dial when it accepts a REFER; `None`: it is refused."""
 
-class Leg(pj.Call):  # type: ignore[misc]
-    """A call that we dialled. Every method runs on the owner thread.
+
+class Leg(MediaCall):
+    """What calls that we dialled and calls from outside have in common. Every method runs on the owner thread.
 
     Attributes:
-        dial: What it was dialled with.
-        audio: Its place on the bridge; `None` while it has no media.
-        waiting_play: A `Play` that came before the media.
-        player: The file that is playing.
+        local: The PJSIP account it goes by.
     """
 
-    def __init__(self, dial: engine.Dial, account: Any, owner: LegOwner) -> None:
-        super().__init__(account)
-        self.dial = dial
-        self.audio: Any = None
-        self.waiting_play: engine.Play | None = None
-        self.player: FilePlayer | None = None
-        self._owner = owner
-        self._call_id = dial.call_id
-        self._is_started = self._is_proceeding = self._is_over = self._is_answered = self._is_hung_up = False
-        self._codec = ""
-        self._statistics: engine.RtpStatistics | None = None
+    _is_dialled = True
 
-    def report_fault(self, where: str, details: str) -> None:
-        """For the guard: an `EngineFault` of this call."""
-        self._owner.emit(engine.EngineFault(self._call_id, f"{where}: {details}"))
+    def __init__(self, owner: LegOwner, call_id: str, codecs: Sequence[str], local: LocalAccount, *number: int) -> None:
+        super().__init__(owner, call_id, codecs, local, *number)
+        self.local = local
+        self._owner = owner
+        self._wants_hold: bool | None = None
+        self._asked_hold: bool | None = None
+        self._hold_again_at_s = 0.0
 
     # ------------------------------------------------------------------------------------------------ commands
 
-    def start(self) -> bool:
-        """Send the INVITE; what goes wrong at once is reported as `CallDisconnected`.
+    def obey(self, command: engine.Command, now_s: float) -> None:
+        """Carry out a command of the dialog; one that does not fit its state is ignored."""
+        match command:
+            case engine.Hangup():
+                self.hang_up()
+            case engine.Hold(_, is_held) if self._is_live:
+                self._wants_hold = is_held
+                self._hold(now_s)
+            case engine.Transfer(_, target_uri) if self._is_live:
+                self._transfer(target_uri)
 
-        Returns:
-            False when PJSIP has no free slot: try later.
-        """
-        options = pj.CallOpParam(useDefaultCallSetting=True)
-        options.opt.audioCount, options.opt.videoCount = 1, 0
-        options.txOption.localUri = self.dial.from_uri
-        for name, value in self.dial.headers:
-            header = pj.SipHeader()
-            header.hName, header.hValue = name, value
-            options.txOption.headers.append(header)
-        try:
-            self.makeCall(f"<{self.dial.request_uri}>", options)
-        except pj.Error as error:
-            if error.status == _TOO_MANY and not self._is_over:
-                return False
-            self.fail(f"{readable(error.reason)} ({error.status})")
-        self._is_started = True
-        return True
-
-    def fail(self, error: str) -> None:
-        """End a leg that never came to life."""
-        self._finish(0, "", error=error)
+    def tend(self, now_s: float) -> None:
+        """About once a second."""
+        self.look_at_rtp(now_s)
+        if self._wants_hold is not None and now_s >= self._hold_again_at_s and self._is_live:
+            self._hold(now_s)
 
     def hang_up(self) -> None:
-        """CANCEL before the answer, BYE after it; `CallDisconnected` comes at once, from within.
-
-        The rest is PJSIP's, unseen by us: the CANCEL waits for a first provisional answer (RFC 3261 §9.1), a 200 that crosses it gets its
-        ACK and a BYE, and the slot is free when that is done, at the latest after timer B, 32 s.
-        """
+        """End it in the way its state asks for; `CallDisconnected` comes at once, from within."""
         if self._is_hung_up or self._is_over:
             return
         self._is_hung_up = True
-        if not self._is_started:
-            self.fail("hung up before the INVITE was sent")
-            return
+        self._end()
+
+    def _end(self, code: int = 0) -> None:
+        """Hang up; `code` is for an INVITE that has no final answer yet, 0 for what PJSIP thinks fits."""
+        options = pj.CallOpParam()
+        options.statusCode = code
         try:
-            self.hangup(pj.CallOpParam())
+            self.hangup(options)
         except pj.Error as error:
             self.report_fault("hangup", readable(error.info()))
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the dialog can carry requests."""
+        return self._is_answered and not self._is_hung_up and not self._is_over
+
+    def _hold(self, now_s: float) -> None:
+        options = pj.CallOpParam(True)  # noqa: FBT003 - with the account's settings
+        options.opt.audioCount, options.opt.videoCount = 1, 0
+        self._hold_again_at_s = now_s + _RETRY_GLARE_S[self._is_dialled]
+        try:
+            if self._wants_hold:
+                self.setHold(options)
+            else:
+                options.opt.flag = pj.PJSUA_CALL_UNHOLD
+                self.reinvite(options)
+        except pj.Error:  # another re-INVITE is on its way
+            return
+        self._asked_hold, self._wants_hold = self._wants_hold, None
+
+    def _transfer(self, target_uri: str) -> None:
+        try:
+            self.xfer(f"<{target_uri}>", pj.CallOpParam(True))  # noqa: FBT003
+        except pj.Error as error:
+            self._owner.emit(engine.TransferProgressed(self.call_id, 500, readable(error.reason), is_final=True))
 
     # ----------------------------------------------------------------------------------------------- callbacks
 
     @guarded
     def onCallState(self, prm: Any) -> None:
-        """RFC 3261 §13.2.2 and §15, as PJSIP's states."""
+        """RFC 3261 §13 and §15, as PJSIP's states."""
         if self._is_over:
             return
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self._confirm(info)
+            self._is_answered = True
+            self._owner.emit(engine.CallConfirmed(self.call_id, info.lastStatusCode, readable(info.lastReason)))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._disconnect(info, _received_text(prm.e))
 
     @guarded
     def onCallTsxState(self, prm: Any) -> None:
-        """Provisional answers, each of them."""
+        """Answers to what we send."""
         tsx = prm.e.body.tsxState.tsx
-        if self._is_over or self._is_answered or tsx.role != pj.PJSIP_ROLE_UAC or tsx.method != "INVITE":
+        if self._is_over or tsx.role != pj.PJSIP_ROLE_UAC or tsx.method != "INVITE":
             return
-        status = status_of(_received_text(prm.e))
-        if status is None or status[0] >= 200:
-            return
-        self._is_proceeding = True
-        if status[0] > 100:
-            self._owner.emit(engine.CallProvisional(self._call_id, *status))
+        text = _received_text(prm.e)
+        if status := status_of(text):
+            self._answered(status)
 
-    @guarded
-    def onCallMediaState(self, prm: Any) -> None:  # noqa: ARG002
-        """Media came up, or a re-INVITE made it anew."""
-        if self._is_over or self._is_hung_up:
-            return
-        self.audio = None
-        if self.player is not None:
-            self.player.forget_sink()
-        usable = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
-        info = self.getInfo()  # its list dies with it
-        for media in info.media:
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in usable and media.audioConfSlot != _NO_SLOT:
-                stream = self.getStreamInfo(media.index)
-                self._codec = f"{stream.codecName}/{stream.codecClockRate}"
-                self.audio = self.getAudioMedia(media.index)
-                self._owner.media_changed(self)
-                self._owner.emit(engine.MediaStarted(self._call_id, self._codec))
-                return
-
-    @guarded
-    def onStreamDestroyed(self, prm: Any) -> None:
-        """The last moment at which PJSIP still has the counters."""
-        total = self._statistics or engine.RtpStatistics()
-        self._statistics = add_stream(total, self._codec, self.getStreamStat(prm.streamIdx))
-
-    @guarded
-    def onDtmfDigit(self, prm: Any) -> None:
-        """A key (RFC 4733, or INFO)."""
-        if not self._is_over:
-            duration_ms = prm.duration if prm.duration < _MAX_DTMF_MS else 0
-            self._owner.emit(engine.DtmfReceived(self._call_id, readable(prm.digit), duration_ms))
+    def _answered(self, status: tuple[int, str]) -> None:
+        if self._is_answered and status[0] == _GLARE and self._wants_hold is None:  # ours and theirs crossed: once more, later
+            self._wants_hold = self._asked_hold
 
     @guarded
     def onCallTransferRequest(self, prm: Any) -> None:
-        """Refuse REFER: by default PJSIP dials whatever the far end names, on our account."""
+        """REFER: by default PJSIP dials whatever the far end names, on our account."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
+        target_uri = target_of(readable(prm.dstUri))
+        if self._is_live and target_uri and (dummy := self._owner.transfer_asked(self)) is not None:
+            prm.newCall = dummy
+            prm.statusCode = pj.PJSIP_SC_ACCEPTED
+            self._owner.emit(engine.TransferAsked(self.call_id, target_uri))
+
+    @guarded
+    def onCallTransferStatus(self, prm: Any) -> None:
+        """What the far end says of our REFER."""
+        if self._is_over:
+            return
+        status = (prm.statusCode, readable(prm.reason))
+        if status == _PJSIP_ACCEPTED:
+            status = (202, "Accepted")
+        self._owner.emit(engine.TransferProgressed(self.call_id, *status, is_final=bool(prm.finalNotify)))
 
     @guarded
     def onCallReplaceRequest(self, prm: Any) -> None:
@@ -176,34 +169,26 @@ class Leg(pj.Call):  # type: ignore[misc]
 
     # -------------------------------------------------------------------------------------------------- the end
 
-    def _confirm(self, info: Any) -> None:
-        self._is_answered = True
-        self._owner.emit(engine.CallConfirmed(self._call_id, info.lastStatusCode, readable(info.lastReason)))
+    def fail(self, error: str) -> None:
+        """End a leg that never came to life."""
+        self._finish(0, "", error=error)
 
     def _disconnect(self, info: Any, text: str) -> None:
-        cause, last_reason = q850_cause_of(text), readable(info.lastReason)
-        if self._is_answered:
-            local = f"{info.lastStatusCode} {last_reason}"
-            self._finish(200, "OK", cause, error="" if info.lastStatusCode < 300 else f"BYE: {local}")
-            return
-        if self._is_hung_up and not self._is_proceeding:  # no CANCEL went out, so no 487 can come (RFC 3261 §9.1)
-            self._finish(0, "", error="hung up before any answer came")
-            return
-        if self._is_hung_up:  # 487 is what our CANCEL asks for (RFC 3261 §9.2); PJSIP does not tell what really came
-            self._finish(info.lastStatusCode, last_reason)
-            return
-        code, phrase = status_of(text) or (0, "")
-        error = "" if code else f"no final answer: {info.lastStatusCode} {last_reason}"
-        self._finish(code, phrase, cause, error)
+        raise NotImplementedError
 
-    def _finish(self, code: int, phrase: str, cause: int | None = None, error: str = "") -> None:
+    def _disconnect_answered(self, info: Any, text: str) -> None:
+        local = f"{info.lastStatusCode} {readable(info.lastReason)}"
+        self._finish(200, "OK", q850_cause_of(text), error="" if info.lastStatusCode < 300 else f"BYE: {local}")
+
+    def _finish(self, code: int, phrase: str, cause: int | None = None, error: str = "", redirect_uri: str = "") -> None:
         if self._is_over:
             return
         self._is_over = True
         self.audio = None
         self._owner.leg_over(self)
         remote = not self._is_hung_up
-        self._owner.emit(engine.CallDisconnected(self._call_id, code, phrase, remote, cause, error, self._statistics))
+        over = engine.CallDisconnected(self.call_id, code, phrase, remote, cause, error, self._statistics, redirect_uri)
+        self._owner.emit(over)
 
 
 def _received_text(event: Any) -> str:

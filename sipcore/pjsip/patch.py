@@ -97,11 +97,11 @@ class PatchPanel:
         peer = self._legs.get(peer_id)
         if peer is None or peer is leg:
             return
-        self._bridges.add(frozenset((leg.dial.call_id, peer_id)))
+        self._bridges.add(frozenset((leg.call_id, peer_id)))
         self._join(leg, peer)
 
     def _unbridge(self, leg: Leg, peer_id: str) -> None:
-        pair = frozenset((leg.dial.call_id, peer_id))
+        pair = frozenset((leg.call_id, peer_id))
         if pair not in self._bridges:
             return
         self._bridges.discard(pair)
@@ -124,14 +124,14 @@ class PatchPanel:
             leg.player.send_to(leg.audio)
         self._start_waiting(leg)
         for pair in self._bridges:
-            if leg.dial.call_id in pair:
-                (peer_id,) = pair - {leg.dial.call_id}
+            if leg.call_id in pair:
+                (peer_id,) = pair - {leg.call_id}
                 if peer := self._legs.get(peer_id):
                     self._join(leg, peer)
 
     def remove(self, leg: Leg) -> None:
         """The leg is over, its place on the bridge is gone already."""
-        self._bridges = {pair for pair in self._bridges if leg.dial.call_id not in pair}
+        self._bridges = {pair for pair in self._bridges if leg.call_id not in pair}
         leg.waiting_play = None
         self._retire(leg)
 

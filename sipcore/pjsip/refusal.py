@@ -1,4 +1,4 @@
-"""Calls from outside, which this version refuses."""
+"""Calls from outside that nobody expects."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ class Worker(Protocol):
 
     refused: set[Any]
     to_refuse: deque[Any]
+
+    def arrived(self, account: Any, prm: Any) -> None:
+        """An INVITE, inside `onIncomingCall`."""
 
     def report_fault(self, where: str, details: str) -> None:
         """Tell the control process."""

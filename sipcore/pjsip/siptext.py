@@ -8,6 +8,8 @@ from typing import Final
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: ([^\r\n]{0,200}))?", re.IGNORECASE)
 _REASON_HEADER: Final = re.compile(r"^reason[ \t]*:([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _Q850_CAUSE: Final = re.compile(r"(?:^|,)\s*q\.850\b(?:[^,\"]|\"[^\"]*\")*?;\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
+_BRACKETED_URI: Final = re.compile(r"<(sips?:[!-;=?-~]+)>", re.IGNORECASE)
+_BARE_URI: Final = re.compile(r"(sips?:[!-+\--:=?-~]+)", re.IGNORECASE)  # without brackets a semicolon ends it (RFC 3261 §20.10)
 _MAX_CAUSE: Final = 127  # Q.850: 7 bits
 
 
@@ -32,10 +34,20 @@ def q850_cause_of(message: str) -> int | None:
     return None
 
 
-def uri_parameter(uri: str, name: str) -> str:
-    """Value of a parameter of a SIP URI, lower case; empty when it is not there."""
-    for parameter in uri.partition(">")[0].split(";")[1:]:
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().lower()
-    return ""
+def header_of(message: str, name: str) -> str:
+    """Value of the first header of this name, unfolded (RFC 3261 §7.3.1); empty when there is none."""
+    head = message.replace("\r\n", "\n").partition("\n\n")[0]
+    match = re.search(rf"(?im)^{re.escape(name)}[ \t]*:[ \t]*([^\n]*(?:\n[ \t]+[^\n]*)*)", head)
+    return " ".join(match[1].split()) if match else ""
+
+
+def contact_uri_of(message: str) -> str:
+    """SIP URI of the first Contact, without its header parameters; empty when there is none."""
+    value = header_of(message, "Contact") or header_of(message, "m")
+    match = _BRACKETED_URI.search(value) or _BARE_URI.match(value)
+    return match[1] if match else ""
+
+
+def body_of(message: str) -> str:
+    """What follows the empty line."""
+    return message.replace("\r\n", "\n").partition("\n\n")[2]

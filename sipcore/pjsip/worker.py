@@ -9,28 +9,24 @@ import socket
 import time
 import traceback
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import pjsua2 as pj
 
 from sipcore import engine, wire
 
-from .accounts import AccountBook
-from .endpoint import ExtraTransports, start_endpoint
+from .accounts import AccountPlaces
+from .endpoint import WorkerEndpoint, start_endpoint
 from .idle import BridgeClock
-from .leg import Leg
+from .legs import Legs
 from .link import ControlLink
-from .patch import PatchPanel
-from .playback import PlayerPool
-from .siptext import readable, uri_parameter
+from .registrations import Registrations
+from .siptext import readable
 from .slots import slot_counter
 
 HEARTBEAT_S: Final = 1.0
 ORPHAN_GRACE_S: Final = 1.0
 """For the BYEs when the control process is gone: detection and this together stay under two seconds."""
-
-SLOT_WAIT_S: Final = 40.0
-"""For a slot of PJSIP to become free: more than the 32 s that the slowest transaction lasts (RFC 3261 timers B and F)."""
 
 _IDLE_POLL_MS: Final = 1000
 _BUSY_POLL_MS: Final = 100
@@ -43,31 +39,29 @@ class Worker:
     """Carries out commands, reports events.
 
     Attributes:
-        refused: Incoming calls on their way out.
-        to_refuse: Those of them that have no answer yet.
+        settings: What it was told at its start.
     """
 
     def __init__(self, link: ControlLink, settings: wire.WorkerSettings) -> None:
-        self.refused: set[Any] = set()
-        self.to_refuse: deque[Any] = deque()
+        self.settings = settings
         self._link = link
-        self._legs: dict[str, Leg] = {}
-        self._endpoint, local = start_endpoint(settings)
+        self._inbox: deque[wire.Message] = deque()
+        self._endpoint = WorkerEndpoint(self)
+        local = start_endpoint(self._endpoint, settings)
         port = int(local.rpartition(":")[2])
         wake_host = "127.0.0.1" if settings.sip_host == "0.0.0.0" else settings.sip_host  # noqa: S104 - compared
         self._wake_address = (wake_host, port)
         self._wake_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._clock = BridgeClock(self._endpoint)
-        self._transports = ExtraTransports(self._endpoint, settings)
-        self._accounts = AccountBook(self, settings)
-        self._patch = PatchPanel(self._legs, PlayerPool(self._wake), self.emit)
+        places = AccountPlaces()
+        self._legs = Legs(self, places)
+        self._registrations = Registrations(self, f"{wake_host}:{port}", places)
         self._end_at: float | None = None
         self._slots = slot_counter()
         self._lingering = 0
-        self._waiting: deque[tuple[float, Leg]] = deque()
         link.send(wire.WorkerReady(os.getpid(), local, wake_host, port))
 
-    # --------------------------------------------------------------------------------------------- for the legs
+    # ------------------------------------------------------------------------------------ for legs and the endpoint
 
     def emit(self, event: engine.Event) -> None:
         """Send an event to the control process."""
@@ -77,19 +71,29 @@ class Worker:
         """For the guard: an `EngineFault` of no particular call."""
         self.emit(engine.EngineFault("", f"{where}: {details}"))
 
-    def media_changed(self, leg: Leg) -> None:
-        """See `LegOwner`."""
-        self._patch.connect(leg)
+    def account_id_for(self, invite: str) -> int:
+        """PJSIP's number of the account that a request from outside belongs to."""
+        return self._legs.account_id_for(invite)
 
-    def leg_over(self, leg: Leg) -> None:
-        """See `LegOwner`."""
-        self._legs.pop(leg.dial.call_id, None)
-        if self._waiting:
-            self._waiting = deque(entry for entry in self._waiting if entry[1] is not leg)
-        self._patch.remove(leg)
+    def rejected(self, invite: str, code: int, phrase: str) -> None:
+        """PJSIP has refused an INVITE by itself."""
+        self._legs.rejected(invite, code, phrase)
 
-    def _wake(self) -> None:  # from any thread
+    def wake(self) -> None:
+        """From any thread."""
         self._wake_socket.sendto(b"\r\n", self._wake_address)
+
+    def read_ahead(self) -> None:
+        """See `legs.Host`: an `ExpectCall` was written before its INVITE, so it is here by now."""
+        for message in self._link.receive():
+            if isinstance(message, wire.ExpectCall):
+                self._legs.expect(message)
+            else:
+                self._inbox.append(message)
+
+    def obey_first(self, commands: list[engine.CallCommand]) -> None:
+        """See `legs.Host`."""
+        self._inbox.extendleft(reversed(commands))
 
     # -------------------------------------------------------------------------------------------------- the loop
 
@@ -98,108 +102,79 @@ class Worker:
         next_beat = next_collect = time.monotonic()
         while not self._is_finished():
             self._endpoint.libHandleEvents(self._poll_ms(next_beat))
-            while self.to_refuse:
-                self.to_refuse.popleft().refuse()  # no name for it here: it must not outlive the answer
-            for message in self._link.receive():
-                self._obey(message)
-            self._patch.tend()
-            self._start_waiting()
-            self._report_lingering()
-            if self._legs:
+            if self._legs.count:
                 self._clock.run()
-            else:
+            self._legs.clear_up()
+            self.read_ahead()
+            while self._inbox:
+                self._obey(self._inbox.popleft())
+            self._legs.tend()
+            self._registrations.tend(time.monotonic())
+            self._report_lingering()
+            if not self._legs.count:
                 self._clock.rest()
             now = time.monotonic()
             if now >= next_beat:
                 next_beat = now + HEARTBEAT_S
-                self._link.send(wire.Heartbeat(len(self._legs)))
+                self._link.send(wire.Heartbeat(self._legs.count))
             if now >= next_collect:  # automatic collection is off: it would run on PJSIP's threads too
                 next_collect = now + _COLLECT_S
                 gc.collect()
             self._link.flush()
 
     def _poll_ms(self, next_beat: float) -> int:
-        longest_ms = _BUSY_POLL_MS if self._legs or self._lingering or self._end_at else _IDLE_POLL_MS
-        due = min(next_beat, self._patch.next_burial or next_beat)
+        longest_ms = _BUSY_POLL_MS if self._legs.count or self._lingering or self._end_at else _IDLE_POLL_MS
+        due = min(next_beat, self._legs.next_due_s or next_beat, self._registrations.next_due_s or next_beat)
         return max(0, min(longest_ms, int((due - time.monotonic()) * 1000) + 1))
 
     def _is_finished(self) -> bool:
         if self._link.is_closed and self._end_at is None:
-            self._hang_up_all(ORPHAN_GRACE_S)
-        return self._end_at is not None and (self._busy_slots() == 0 or time.monotonic() >= self._end_at)
+            self._end(ORPHAN_GRACE_S)
+        if self._end_at is None:
+            return False
+        return (self._busy_slots() == 0 and self._registrations.is_empty) or time.monotonic() >= self._end_at
 
     def _busy_slots(self) -> int:
-        return self._slots() if self._slots else len(self._legs)
+        return self._slots() if self._slots else self._legs.count
 
     def _report_lingering(self) -> None:
-        started = len(self._legs) - len(self._waiting)
-        lingering = max(0, self._busy_slots() - started)
+        lingering = max(0, self._busy_slots() - self._legs.started)
         if lingering != self._lingering:
             self._lingering = lingering
             self._link.send(wire.SlotsLingering(lingering))
 
-    def _hang_up_all(self, grace_s: float) -> None:
+    def _end(self, grace_s: float) -> None:
         self._end_at = time.monotonic() + grace_s
-        for leg in list(self._legs.values()):
-            leg.hang_up()
-
-    # ---------------------------------------------------------------------------------------------- the commands
+        self._legs.hang_up_all()
+        self._registrations.take_all_back()
 
     def _obey(self, message: wire.Message) -> None:
         try:
             match message:
+                case engine.Register():
+                    self._registrations.register(message)
+                case engine.Unregister(trunk):
+                    self._registrations.unregister(trunk)
                 case engine.Dial():
-                    self._dial(message)
-                case engine.Hangup(call_id):
-                    if leg := self._legs.get(call_id):
-                        leg.hang_up()
-                case engine.Play() | engine.StopPlay() | engine.Bridge() | engine.Unbridge():
-                    self._patch.obey(message)
+                    self._clock.run()
+                    self._legs.obey(message)
+                case _ if isinstance(message, engine.CallCommand):
+                    self._legs.obey(message)
                 case wire.Shutdown(grace_s):
-                    self._hang_up_all(grace_s)
+                    self._end(grace_s)
                 case _:
                     self.report_fault("worker", f"not for a worker: {type(message).__name__}")
         except Exception:  # noqa: BLE001 - one command's failure never ends the others' calls
             self.emit(engine.EngineFault(getattr(message, "call_id", ""), traceback.format_exc(limit=8)))
-
-    def _dial(self, dial: engine.Dial) -> None:
-        if self._end_at is not None or dial.call_id in self._legs:
-            self._refuse(dial, "the worker is shutting down" if self._end_at is not None else "dialled twice")
-            return
-        try:
-            self._transports.need(uri_parameter(dial.account.route_uri or dial.request_uri, "transport"))
-            account = self._accounts.account_for(dial.account, {leg.dial.account for leg in self._legs.values()})
-        except (pj.Error, ValueError) as error:
-            self._refuse(dial, readable(error.reason) if isinstance(error, pj.Error) else str(error))
-            return
-        self._clock.run()
-        leg = self._legs[dial.call_id] = Leg(dial, account, self)
-        if self._waiting or not leg.start():
-            self._waiting.append((time.monotonic() + SLOT_WAIT_S, leg))
-
-    def _start_waiting(self) -> None:
-        """Dial those for whom PJSIP had no slot, in order, as slots become free."""
-        while self._waiting:
-            deadline, leg = self._waiting.popleft()
-            if leg.start():
-                continue
-            if time.monotonic() < deadline:
-                self._waiting.appendleft((deadline, leg))
-                return
-            leg.fail("PJSIP has no free call")
-
-    def _refuse(self, dial: engine.Dial, reason: str) -> None:
-        self.emit(engine.CallDisconnected(dial.call_id, 0, "", remote=True, error=reason))
 
     # --------------------------------------------------------------------------------------------------- the end
 
     def close(self) -> None:
         """Destroy the endpoint when no leg is left; PJSIP aborts otherwise, and then the process just ends."""
         self._link.flush()
-        if self._busy_slots() or self._legs or self.refused:
+        if self._busy_slots() or not self._legs.is_empty:
             return
-        self._patch.close()
-        self._accounts.close()
+        self._legs.close()
         gc.collect()
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 

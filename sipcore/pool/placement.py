@@ -6,7 +6,9 @@ each leg of it that is still alive holds its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from sipcore.errors import CapacityError
@@ -31,6 +33,21 @@ class Limits:
     idle_s: float
     rtp_ports: tuple[int, int]
     rtp_rotation: int = 0
+    stranger_legs: int | None = None
+    """The most legs of groups that a stranger's call opened; `None`: no bound but `max_legs`."""
+    unanswered_legs: int | None = None
+    """The most legs of groups that an incoming call opened which is not answered yet; a single such group may always be."""
+
+
+class Caller(Enum):
+    """Who opens a group."""
+
+    OURS = auto()
+    """This side, by an order."""
+    KNOWN = auto()
+    """A call from a trunk or a phone."""
+    STRANGER = auto()
+    """A call from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,13 @@ class NewWorker:
     index: int
     rtp_port_first: int
     rtp_port_last: int
+    is_for_lines: bool = False
+    """It holds registrations and no legs; the ports are there because PJSIP wants to be told some."""
+
+    @property
+    def name(self) -> str:
+        """For its log."""
+        return f"lines-{self.worker_id}" if self.is_for_lines else str(self.index)
 
 
 @dataclass(slots=True)
@@ -48,7 +72,9 @@ class _Group:
     worker_id: int
     places: int
     live: set[str] = field(default_factory=set)
+    caller: Caller = Caller.OURS
     is_released: bool = False
+    is_answered: bool = True
 
     @property
     def legs(self) -> int:
@@ -100,18 +126,52 @@ class Placement:
             CapacityError: too many legs for one worker, for the pool, or no ports for another worker; nothing is kept.
             ValueError: the group has a reservation already, or asks for no leg.
         """
+        self._check(group_id, legs)
+        return self._keep(group_id, _Group(-1, legs), self._fullest_with_room(legs), now)
+
+    def receive(self, group_id: str, legs: int, caller: Caller, quick: Mapping[int, int], now: float) -> NewWorker | None:
+        """Keep room for a group that an incoming call opens, in the emptiest of the `quick` workers, which take a set-up at once.
+
+        Those with the lowest number in `quick` come first. When none of them has room a new worker is started; without ports for that, any
+        worker with room has it. So set-ups are spread, as the calls of a crowd come at once. Returns and raises as `reserve`.
+        """
+        self._check(group_id, legs)
+        self._check_caller(legs, caller)
+        fitting = self._with_room(legs)
+        worker_id = min((w for w in fitting if w in quick), key=lambda w: (quick[w], self._load(self._workers[w]), w), default=None)
+        if worker_id is None and fitting and len(self._indexes) >= self.max_workers:
+            worker_id = self._fullest_with_room(legs)
+        return self._keep(group_id, _Group(-1, legs, caller=caller, is_answered=False), worker_id, now)
+
+    def answered(self, call_id: str) -> None:
+        """An incoming call was answered: its group is no ghost any more."""
+        if group_id := self._group_of.get(call_id):
+            self._groups[group_id].is_answered = True
+
+    def _check(self, group_id: str, legs: int) -> None:
         if legs < 1 or group_id in self._groups:
             raise ValueError(f"group {group_id}: {legs} legs" if legs < 1 else f"group {group_id} is reserved already")
         if legs > self._limits.capacity:
             raise CapacityError(legs, 0, self._limits.capacity, "legs in one worker")
         if self.legs_in_use + legs > self._limits.max_legs:
             raise CapacityError(legs, self.legs_in_use, self._limits.max_legs)
-        worker_id = self._fullest_with_room(legs)
+
+    def _check_caller(self, legs: int, caller: Caller) -> None:
+        limits = self._limits
+        strangers = sum(group.legs for group in self._groups.values() if group.caller is Caller.STRANGER)
+        if caller is Caller.STRANGER and limits.stranger_legs is not None and strangers + legs > limits.stranger_legs:
+            raise CapacityError(legs, strangers, limits.stranger_legs, "legs of strangers' calls")
+        unanswered = sum(group.legs for group in self._groups.values() if not group.is_answered)
+        if limits.unanswered_legs is not None and unanswered and unanswered + legs > limits.unanswered_legs:
+            raise CapacityError(legs, unanswered, limits.unanswered_legs, "legs of unanswered calls")
+
+    def _keep(self, group_id: str, group: _Group, worker_id: int | None, now: float) -> NewWorker | None:
         new = None
         if worker_id is None:
             new = self._new_worker(now)
             worker_id = new.worker_id
-        self._groups[group_id] = _Group(worker_id, legs)
+        group.worker_id = worker_id
+        self._groups[group_id] = group
         self._workers[worker_id].groups.add(group_id)
         return new
 
@@ -178,6 +238,10 @@ class Placement:
         if worker := self._workers.get(worker_id):
             worker.lingering = count
 
+    def line_worker(self) -> NewWorker:
+        """A worker to be started that holds no legs, and so has no place here."""
+        return NewWorker(self._take_id(), -1, self._first_port, self._first_port + self._block_ports - 1, is_for_lines=True)
+
     def free(self, worker_id: int) -> None:
         """The process is gone: another may have its ports."""
         self._indexes.pop(worker_id, None)
@@ -187,10 +251,12 @@ class Placement:
     def _load(self, worker: _Worker) -> int:
         return sum(self._groups[group_id].legs for group_id in worker.groups) + worker.lingering
 
-    def _fullest_with_room(self, legs: int) -> int | None:
+    def _with_room(self, legs: int) -> list[int]:
         room = self._limits.capacity - legs
-        fitting = [(self._load(worker), -worker_id) for worker_id, worker in self._workers.items() if self._load(worker) <= room]
-        return -max(fitting)[1] if fitting else None
+        return [worker_id for worker_id, worker in self._workers.items() if self._load(worker) <= room]
+
+    def _fullest_with_room(self, legs: int) -> int | None:
+        return max(self._with_room(legs), key=lambda w: (self._load(self._workers[w]), -w), default=None)
 
     def _new_worker(self, now: float) -> NewWorker:
         taken = set(self._indexes.values())
@@ -201,11 +267,15 @@ class Placement:
         index = min((i for i in range(self.max_workers) if i not in taken), key=lambda i: lost.get(i, 0), default=None)
         if index is None:
             raise CapacityError(1, len(taken), self.max_workers, "workers (RTP ports)")
-        worker_id, self._next_id = self._next_id, self._next_id + 1
+        worker_id = self._take_id()
         self._workers[worker_id] = _Worker(idle_since=now)
         self._indexes[worker_id] = index
         first = self._first_port + (index + self._limits.rtp_rotation) % self.max_workers * self._block_ports
         return NewWorker(worker_id, index, first, first + self._block_ports - 1)
+
+    def _take_id(self) -> int:
+        worker_id, self._next_id = self._next_id, self._next_id + 1
+        return worker_id
 
     def _drop_if_empty(self, group_id: str, now: float) -> None:
         group = self._groups[group_id]

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from sipcore import engine, wire
 
 from .channel import Channel, LogPipe, ProcessWatch
-from .outbox import Outbox
+from .outbox import Order, Outbox
 
 _WAKE: Final = b"\r\n"
 """A SIP keep-alive (RFC 5626 §4.4.1): PJSIP reads and ignores it, and its thread has left select()."""
@@ -23,6 +23,9 @@ class WorkerOwner(Protocol):
 
     def worker_ready(self, worker: WorkerHandle) -> None:
         """The endpoint runs."""
+
+    def worker_expects(self, worker: WorkerHandle, call_id: str) -> None:
+        """Its `ExpectCall` is on its way: the INVITE may follow."""
 
     def worker_event(self, worker: WorkerHandle, event: engine.Event) -> None:
         """News from PJSIP."""
@@ -95,10 +98,15 @@ class WorkerHandle:
 
     # ------------------------------------------------------------------------------------------------- commands
 
-    def submit(self, command: engine.Command) -> None:
+    def submit(self, order: Order) -> None:
         """Send as soon as the worker can take it."""
-        self._outbox.put(command)
+        self._outbox.put(order)
         self._pump()
+
+    @property
+    def has_pace(self) -> bool:
+        """See `Outbox.has_pace`."""
+        return self._outbox.has_pace(self._loop.time())
 
     def withdraw(self, call_id: str) -> bool:
         """See `Outbox.withdraw`."""
@@ -120,10 +128,10 @@ class WorkerHandle:
         self._lose(reason)
 
     def _pump(self) -> None:
-        commands = self._outbox.take(self._loop.time())
-        for command in commands:
-            self._channel.send(command)
-        if commands:
+        orders = self._outbox.take(self._loop.time())
+        for order in orders:
+            self._channel.send(order)
+        if orders:
             self._wake()
         if self._timer is not None:
             self._timer.cancel()
@@ -131,6 +139,9 @@ class WorkerHandle:
         at = self._outbox.next_at()
         if at is not None and not self.is_lost:
             self._timer = self._loop.call_at(at, self._pump)
+        for order in orders:
+            if isinstance(order, wire.ExpectCall):
+                self._owner.worker_expects(self, order.call_id)
 
     def _wake(self) -> None:
         if self.ready is not None:
@@ -150,19 +161,11 @@ class WorkerHandle:
                 self.ready = message
                 self.forked(message.pid)
                 self._outbox.is_open = True
+                self._owner.worker_ready(self)  # before its orders: the front door must know it when a call is placed
                 self._pump()
-                self._owner.worker_ready(self)
             case wire.WorkerFailed(text):
                 self.failure = text
-            case (
-                engine.CallProvisional()
-                | engine.CallConfirmed()
-                | engine.MediaStarted()
-                | engine.PlaybackFinished()
-                | engine.DtmfReceived()
-                | engine.CallDisconnected()
-                | engine.EngineFault()
-            ):
+            case _ if isinstance(message, engine.Event):
                 self._owner.worker_event(self, message)
             case _:
                 self.kill(f"worker sent {type(message).__name__}")
@@ -174,7 +177,9 @@ class WorkerHandle:
         self._channel.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._owner.worker_lost(self, self.failure or reason)
+        self.log.drain()
+        last_words = f"{reason}: {self.log.tail[-1]}" if self.ready is None and self.log.tail else reason
+        self._owner.worker_lost(self, self.failure or last_words)
         if self._watch is None:
             self._exit()  # never forked, as far as we know: there is nothing to wait for
 

@@ -35,6 +35,25 @@ class FarEnd:
     has_late_answer: bool = False
     """A 200 crosses our CANCEL: the leg is confirmed, and ended by BYE."""
     codec: str = "PCMU/8000"
+    transfer_codes: tuple[int, ...] = (202, 180, 200)
+    """What it tells of our REFER: the answer to it, then what its NOTIFYs say of the other call."""
+    redirect_uri: str = ""
+    """The Contact of a 3xx refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """How one caller behaves. Times are seconds after its INVITE, or after the answer for `hang_up_after_s`."""
+
+    cancel_after_s: float | None = None
+    """Gives up, when it is not answered before."""
+    hang_up_after_s: float | None = None
+    acknowledges: bool = True
+    """Sends ACK to our 200."""
+    has_late_offer: bool = False
+    """No SDP in the INVITE: there is no early media, and the audio starts with the ACK."""
+    codec: str = "PCMU/8000"
+    transfer_codes: tuple[int, ...] = (202, 180, 200)
 
 
 @dataclass(slots=True)
@@ -49,8 +68,11 @@ class Heard:
 
 @dataclass(slots=True)
 class _Leg:
-    dial: wire.Dial
-    script: FarEnd
+    group_id: str
+    script: FarEnd | Caller
+    is_known: bool = True
+    """Of a caller: its INVITE has come to the place of the call; commands wait for that."""
+    early: list[wire.CallCommand] = field(default_factory=list)
     is_answered: bool = False
     is_ending: bool = False
     has_media: bool = False
@@ -85,6 +107,13 @@ class FakeEngine:
         self._reserved: dict[str, int] = {}
         self._is_closed = False
         self._on_event: Callable[[wire.Event], None] | None = None
+        self._on_offer: wire.OnOffer | None = None
+        self.refusals: list[int] = []
+        """The final codes that callers were refused with, in order."""
+        self.registrations: dict[str, wire.Register] = {}
+        """By trunk: the registrations that are kept."""
+        self.refused_registrations: dict[str, int] = {}
+        """By trunk: the code that the registrar answers instead of 200."""
 
     def far_end(self, user: str, script: FarEnd) -> None:
         """Script the far end whose URI has this user part; others ring and answer at once."""
@@ -100,7 +129,7 @@ class FakeEngine:
     @property
     def legs_in_use(self) -> int:
         """Legs reserved or alive."""
-        groups = set(self._reserved) | {leg.dial.group_id for leg in self._legs.values()}
+        groups = set(self._reserved) | {leg.group_id for leg in self._legs.values()}
         return sum(max(self._reserved.get(group, 0), self._living(group)) for group in groups)
 
     @property
@@ -108,10 +137,11 @@ class FakeEngine:
         """A made-up address."""
         return "192.0.2.1:5060"
 
-    async def start(self, on_event: Callable[[wire.Event], None]) -> None:
+    async def start(self, on_event: Callable[[wire.Event], None], on_offer: wire.OnOffer | None = None) -> None:
         """Be ready."""
         self._is_closed = False
         self._on_event = on_event
+        self._on_offer = on_offer
         self._loop = asyncio.get_running_loop()
 
     def reserve(self, group_id: str, legs: int) -> None:
@@ -130,6 +160,28 @@ class FakeEngine:
         match command:
             case wire.Dial():
                 self._dial(command)
+            case wire.Register():
+                self._register(command)
+            case wire.Unregister():
+                self._unregister(command)
+            case _:
+                leg = self._legs.get(command.call_id)
+                if leg is not None and not leg.is_known:
+                    leg.early.append(command)
+                else:
+                    self._order(command)
+
+    def _order(self, command: wire.CallCommand) -> None:
+        """Carry out a command for a call that is there."""
+        match command:
+            case wire.Ring():
+                self._ring_back(command)
+            case wire.Answer():
+                self._answer_caller(command.call_id)
+            case wire.Reject():
+                self._reject(command)
+            case wire.Transfer():
+                self._transfer(command)
             case wire.Hangup():
                 self._hang_up(command.call_id)
             case wire.Play():
@@ -146,16 +198,46 @@ class FakeEngine:
         del grace_s
         self._is_closed = True
         for call_id, leg in tuple(self._legs.items()):
-            code, phrase = (200, "OK") if leg.is_answered else (487, "Request Terminated")
+            refusal = (603, "Decline") if isinstance(leg.script, Caller) else (487, "Request Terminated")
+            code, phrase = (200, "OK") if leg.is_answered else refusal
             self._end(call_id, code, phrase, remote=False)
         self._reserved.clear()
         await asyncio.sleep(0)  # so that the last events are told
 
     # ----------------------------------------------------------------------------------------- tools for tests
 
+    def offer(
+        self,
+        to: str,
+        source: str = "+821021656521",
+        *,
+        caller: Caller = Caller(),
+        trunk: str = "",
+        username: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+        from_name: str = "",
+    ) -> wire.Acceptance | wire.Refusal:
+        """An INVITE comes in, `to` and `source` are user parts or whole URIs; what the switch decided on it."""
+        assert self._on_event is not None, "start was not awaited"
+        to_uri = to if ":" in to else f"sip:{to}@192.0.2.1"
+        from_uri = source if ":" in source else f"sip:{source}@192.0.2.9"
+        invite = wire.Offer(
+            f"fake-{len(self.heard)}", to_uri, from_uri, from_name, to_uri, "192.0.2.9:5060", "udp", trunk, username, headers
+        )
+        decision = wire.Refusal(404) if self._on_offer is None else self._on_offer(invite)
+        if isinstance(decision, wire.Acceptance):
+            self._take(decision, caller)
+        else:
+            self.refusals.append(decision.sip_code)
+        return decision
+
+    def tell(self, event: wire.Event) -> None:
+        """Anything else that can happen."""
+        self._tell(event)
+
     def lose_worker(self, group_id: str) -> None:
         """What the death of the worker that holds this group looks like."""
-        for call_id in [call_id for call_id, leg in self._legs.items() if leg.dial.group_id == group_id]:
+        for call_id in [call_id for call_id, leg in self._legs.items() if leg.group_id == group_id]:
             self._end(call_id, 0, "", remote=True, error="worker lost")
 
     def press(self, call_id: str, digit: str) -> None:
@@ -169,7 +251,7 @@ class FakeEngine:
     # ------------------------------------------------------------------------------------------------- private
 
     def _living(self, group_id: str) -> int:
-        return sum(leg.dial.group_id == group_id for leg in self._legs.values())
+        return sum(leg.group_id == group_id for leg in self._legs.values())
 
     def _dial(self, dial: wire.Dial) -> None:
         if self._reserved.get(dial.group_id, 0) <= self._living(dial.group_id):
@@ -177,7 +259,7 @@ class FakeEngine:
             return
         found = _USER.match(dial.request_uri)
         script = self._scripts.get((found and found.group(1)) or "", FarEnd())
-        leg = self._legs[dial.call_id] = _Leg(dial, script)
+        leg = self._legs[dial.call_id] = _Leg(dial.group_id, script)
         self.heard.setdefault(dial.call_id, [])
         if script.is_silent:
             self._later(leg, 32.0, lambda: self._end(dial.call_id, 408, "Request Timeout", remote=True))
@@ -189,7 +271,10 @@ class FakeEngine:
             return
         if script.reject_code:
             refuse = script.reject_phrase or "Refused"
-            self._later(leg, script.answer_after_s, lambda: self._end(dial.call_id, script.reject_code, refuse, remote=True))
+            contact = script.redirect_uri
+            self._later(
+                leg, script.answer_after_s, lambda: self._end(dial.call_id, script.reject_code, refuse, remote=True, redirect_uri=contact)
+            )
         else:
             self._later(leg, script.answer_after_s, lambda: self._answer(dial.call_id))
 
@@ -220,6 +305,83 @@ class FakeEngine:
         if leg.script.hang_up_after_s is not None:
             self._later(leg, leg.script.hang_up_after_s, lambda: self.hang_up_remote(call_id))
 
+    # The life of a caller's leg.
+
+    def _take(self, accepted: wire.Acceptance, caller: Caller) -> None:
+        self.heard.setdefault(accepted.call_id, [])
+        try:
+            self.reserve(accepted.group_id, accepted.legs)
+        except CapacityError:
+            self.refusals.append(503)
+            self._tell(wire.CallDisconnected(accepted.call_id, 503, "Service Unavailable", remote=False, error="no room"))
+            return
+        leg = self._legs[accepted.call_id] = _Leg(accepted.group_id, caller, is_known=False)
+        self._later(leg, 0.0, lambda: self._arrive(accepted.call_id))
+
+    def _arrive(self, call_id: str) -> None:
+        leg = self._legs[call_id]
+        leg.is_known = True
+        assert isinstance(leg.script, Caller)
+        if leg.script.cancel_after_s is not None:
+            self._later(leg, leg.script.cancel_after_s, lambda: self._end(call_id, 487, "Request Terminated", remote=True))
+        early, leg.early = leg.early, []
+        for command in early:
+            self._order(command)
+
+    def _ring_back(self, ring: wire.Ring) -> None:
+        leg = self._legs.get(ring.call_id)
+        if leg is not None and ring.sip_code == 183 and isinstance(leg.script, Caller) and not leg.script.has_late_offer:
+            self._start_media(ring.call_id)
+
+    def _answer_caller(self, call_id: str) -> None:
+        leg = self._legs.get(call_id)
+        if leg is None or leg.is_ending or leg.is_answered or not isinstance(leg.script, Caller):
+            return
+        leg.is_answered = True
+        for timer in leg.timers:
+            timer.cancel()
+        if leg.script.acknowledges:
+            self._later(leg, 0.0, lambda: self._acknowledge(call_id))
+        else:
+            self._later(leg, 32.0, lambda: self._end(call_id, 408, "Request Timeout", remote=True, error="no ACK"))
+
+    def _acknowledge(self, call_id: str) -> None:
+        leg = self._legs[call_id]
+        self._start_media(call_id)
+        self._tell(wire.CallConfirmed(call_id, 200, "OK"))
+        if leg.script.hang_up_after_s is not None:
+            self._later(leg, leg.script.hang_up_after_s, lambda: self.hang_up_remote(call_id))
+
+    def _reject(self, reject: wire.Reject) -> None:
+        leg = self._legs.get(reject.call_id)
+        if leg is None or leg.is_ending or leg.is_answered or not isinstance(leg.script, Caller):
+            return
+        leg.is_ending = True
+        self.refusals.append(reject.sip_code)
+        self._end(reject.call_id, reject.sip_code, reject.sip_phrase or "Refused", remote=False)
+
+    def _transfer(self, transfer: wire.Transfer) -> None:
+        leg = self._legs.get(transfer.call_id)
+        if leg is None or leg.is_ending or not leg.is_answered:
+            return
+        codes = leg.script.transfer_codes
+        for index, code in enumerate(codes):
+            told = wire.TransferProgressed(transfer.call_id, code, "", is_final=index == len(codes) - 1)
+            self._later(leg, float(index), lambda told=told: self._tell(told))  # type: ignore[misc]
+
+    def _register(self, register: wire.Register) -> None:
+        code = self.refused_registrations.get(register.trunk, 200)
+        self.registrations[register.trunk] = register
+        is_good = code == 200
+        phrase, expires_s = ("OK", register.expires_s) if is_good else ("Refused", 0)
+        self._tell(wire.RegistrationChanged(register.trunk, is_good, code, phrase, expires_s))
+
+    def _unregister(self, unregister: wire.Unregister) -> None:
+        if self.registrations.pop(unregister.trunk, None) is not None:
+            self._tell(wire.RegistrationChanged(unregister.trunk, is_registered=False, sip_code=200, sip_phrase="OK"))
+
+    # The life of every leg.
+
     def _hang_up(self, call_id: str) -> None:
         leg = self._legs.get(call_id)
         if leg is None or leg.is_ending:
@@ -227,7 +389,10 @@ class FakeEngine:
         leg.is_ending = True
         for timer in leg.timers:
             timer.cancel()
-        if leg.script.is_silent:
+        if isinstance(leg.script, Caller):
+            code, phrase = (200, "OK") if leg.is_answered else (603, "Decline")
+            self._later(leg, 0.0, lambda: self._end(call_id, code, phrase, remote=False))
+        elif leg.script.is_silent:
             self._later(leg, 32.0, lambda: self._end(call_id, 408, "Request Timeout", remote=False))
         elif leg.is_answered:
             self._later(leg, 0.0, lambda: self._end(call_id, 200, "OK", remote=False))
@@ -237,7 +402,7 @@ class FakeEngine:
         else:
             self._later(leg, 0.0, lambda: self._end(call_id, 487, "Request Terminated", remote=False))
 
-    def _end(self, call_id: str, code: int, phrase: str, *, remote: bool, error: str = "") -> None:
+    def _end(self, call_id: str, code: int, phrase: str, *, remote: bool, error: str = "", redirect_uri: str = "") -> None:
         leg = self._legs.get(call_id)
         if leg is None:
             return
@@ -249,7 +414,7 @@ class FakeEngine:
                 self._unbridge(call_id, heard.peer_id)
         del self._legs[call_id]
         is_ours = leg.is_ending or not remote
-        self._tell(wire.CallDisconnected(call_id, code, phrase, remote=not is_ours, error=error))
+        self._tell(wire.CallDisconnected(call_id, code, phrase, remote=not is_ours, error=error, redirect_uri=redirect_uri))
 
     def _play(self, play: wire.Play) -> None:
         leg = self._legs.get(play.call_id)

@@ -122,7 +122,7 @@ class SippProcess:
     @property
     def address(self) -> str:
         """`host:port`."""
-        return f"{HOST}:{self.port}"
+        return f"{self._run.host}:{self.port}"
 
     @property
     def trunk(self) -> str:
@@ -197,7 +197,7 @@ class SippProcess:
         try:
             while self._process.poll() is None:
                 with contextlib.suppress(FileNotFoundError):  # it has just ended
-                    if run.target or is_bound_by(self._process.pid, self.port, run.transport):
+                    if run.target or is_bound_by(self._process.pid, self.port, "udp" if run.transport == "udp" else "tcp"):
                         return True
                 if time.monotonic() > end_s:
                     raise SippError(f"{run.scenario.name}: SIPp did not open its port: {self._said()}")
@@ -305,6 +305,42 @@ class Sipp:
         run = Run(path, calls, timeout_s, keys, rows, pause_ms, transport, target=target, rate=rate, user=user, password=password)
         with SippProcess(run, self._log_root) as process:
             return process.wait()
+
+    def calling(
+        self,
+        scenario: str,
+        *,
+        target: str,
+        timeout_s: float = 30.0,
+        keys: Mapping[str, str | int] | None = None,
+        pause_ms: int = 0,
+        transport: Transport = "udp",
+        absorbs_retransmissions: bool = True,
+        user: str = "sipp",
+        from_user: str = "sipp",
+        password: str = "password",  # noqa: S107 - of a test account
+        host: str = HOST,
+    ) -> SippProcess:
+        """A SIPp that calls `target` (`host:port`) once, now; use it with `with`. See `Run` for the arguments.
+
+        Raises:
+            SippMissing: there is no SIPp here.
+            SippError: it cannot run the scenario.
+        """
+        run = Run(
+            self._path(scenario),
+            timeout_s=timeout_s,
+            keys=keys,
+            pause_ms=pause_ms,
+            transport=transport,
+            absorbs_retransmissions=absorbs_retransmissions,
+            target=target,
+            user=user,
+            password=password,
+            from_user=from_user,
+            host=host,
+        )
+        return SippProcess(run, self._log_root)
 
     def _path(self, scenario: str) -> Path:
         path = (self._scenarios / scenario).absolute()

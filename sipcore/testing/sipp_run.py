@@ -13,7 +13,7 @@ HOST: Final = "127.0.0.1"
 _OWN_LIMIT_EXTRA_S: Final = 30
 """SIPp also ends by itself this long after our limit: even a test process that was killed leaves none behind for ever."""
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Run:
     pause_ms: int = 0
     """Length of each `<pause/>` of the scenario."""
     transport: Transport = "udp"
+    """SIPp itself has no TLS: with `tls` it speaks TCP, to a `TlsTunnel`, and says TLS in its messages."""
     absorbs_retransmissions: bool = True
     """False: a repeated message is one more message of the scenario, and SIPp repeats nothing itself."""
     target: str = ""
@@ -40,22 +41,26 @@ class Run:
     user: str = "sipp"
     """The user part of `uas.uri`, and of the request URI of a caller."""
     password: str = "password"  # noqa: S105 - of a test account
+    from_user: str = "sipp"
+    """Who a caller says it is, and the name of its account."""
+    host: str = HOST
+    """Where SIPp is bound."""
 
     def arguments(self, log_dir: Path, port: int) -> list[str]:
         """The command line, without the program."""
         options: dict[str, object] = {
             "-sf": self.scenario,
-            "-i": HOST,
+            "-i": self.host,
             "-p": port,
             "-ci": HOST,
             "-cp": free_port(),
-            "-mi": HOST,
+            "-mi": self.host,
             "-mp": free_port(),
-            "-t": "t1" if self.transport == "tcp" else "u1",
+            "-t": "u1" if self.transport == "udp" else "t1",
             "-m": max(self.calls, 1),
             "-d": self.pause_ms,
             "-s": self.user,
-            "-au": self.user,
+            "-au": self.from_user if self.target else self.user,
             "-ap": self.password,
             "-timeout": f"{int(self.timeout_s) + _OWN_LIMIT_EXTRA_S}s",
             "-error_file": log_dir / "errors.log",
@@ -69,7 +74,8 @@ class Run:
             options["-r"] = f"{self.rate:g}"
         arguments = [str(part) for pair in options.items() for part in pair]
         arguments += ["-nostdin", "-bind_local", "-trace_err", "-trace_msg", "-trace_screen", "-trace_logs", "-trace_stat"]
-        for name, value in (self.keys or {}).items():
+        known = {"wire": self.transport.upper(), "from_user": self.from_user}
+        for name, value in (known | dict(self.keys or {})).items():
             arguments += ["-key", name, str(value)]
         if self.rows:
             arguments += ["-inf", str(_write_rows(log_dir, self.rows))]

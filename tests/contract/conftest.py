@@ -18,7 +18,9 @@ import media.wav
 from media import tones
 from sipcore import engine as wire
 from sipcore.testing.clock import VirtualLoop
-from sipcore.testing.fake_engine import FakeEngine, FarEnd
+from sipcore.testing.fake_engine import Caller, FakeEngine, FarEnd
+
+from .sip_caller import SipCaller
 
 RATE_HZ = 8000
 LEGS = 4
@@ -35,6 +37,11 @@ class Harness(ABC):
         self.events: list[wire.Event] = []
         self._changed = asyncio.Event()
         self._groups: list[str] = []
+        self.offers: list[wire.Offer] = []
+        self.taken: list[str] = []
+        self.refusals: list[int] = []
+        """Final codes that callers were answered."""
+        self.decide: Callable[[wire.Offer], wire.Acceptance | wire.Refusal] = lambda _offer: wire.Refusal(404)
 
     @abstractmethod
     def far_end(self, script: FarEnd) -> str:
@@ -52,9 +59,38 @@ class Harness(ABC):
     def is_quiet(self, call_id: str) -> bool:
         """Whether the far end of a leg hears nothing at the moment."""
 
+    @abstractmethod
+    async def call_in(self, to: str, script: Caller) -> None:
+        """Somebody calls us; what the switch decides is up to `decide`."""
+
     def on_event(self, event: wire.Event) -> None:
         self.events.append(event)
         self._changed.set()
+
+    def on_offer(self, offer: wire.Offer) -> wire.Acceptance | wire.Refusal:
+        self.offers.append(offer)
+        decision = self.decide(offer)
+        self._changed.set()
+        return decision
+
+    async def accepted(self, script: Caller | None = None, legs: int = 1) -> str:
+        """A call from outside that was taken."""
+        call_id = f"in{id(self)}-{next(self._ids)}"
+        self.decide = lambda _offer: wire.Acceptance(call_id, call_id, legs)
+        self._groups.append(call_id)
+        count = len(self.offers)
+        await self.call_in("+821000", script or Caller())
+        await self.until(lambda: len(self.offers) > count)
+        self.taken.append(call_id)
+        return call_id
+
+    async def taken_and_answered(self, script: Caller | None = None, legs: int = 1) -> str:
+        """A call from outside that is up."""
+        call_id = await self.accepted(script, legs)
+        self.engine.submit(wire.Answer(call_id))
+        await self.got(wire.CallConfirmed, call_id)
+        await self.got(wire.MediaStarted, call_id)
+        return call_id
 
     def wav(self, duration_s: float) -> str:
         path = self._tmp_path / f"{duration_s}.wav"
@@ -106,7 +142,7 @@ class Harness(ABC):
 
     async def finish(self) -> None:
         """End every leg; what must hold after any story."""
-        dialed = {event.call_id for event in self.events}
+        dialed = {event.call_id for event in self.events} | set(self.taken)
         for call_id in dialed:
             self.engine.submit(wire.Hangup(call_id))
         for call_id in dialed:
@@ -129,6 +165,10 @@ class FakeHarness(Harness):
         self.engine.far_end(user, script)
         return f"sip:{user}@192.0.2.1"
 
+    async def call_in(self, to: str, script: Caller) -> None:
+        self.engine.offer(to, caller=script)
+        self.refusals = self.engine.refusals
+
     def hang_up_remote(self, call_id: str) -> None:
         self.engine.hang_up_remote(call_id)
 
@@ -147,6 +187,7 @@ class PjsipHarness(Harness):
         self._by_uri: dict[str, Any] = {}
         self._of_call: dict[str, Any] = {}
         self._hz: dict[str, float] = {}
+        self._callers: list[SipCaller] = []
 
     def far_end(self, script: FarEnd) -> str:
         from sipcore.testing.phone import Phone
@@ -176,6 +217,18 @@ class PjsipHarness(Harness):
         call_id = super().dial(uri, group_id)
         self._of_call[call_id] = uri
         return call_id
+
+    async def call_in(self, to: str, script: Caller) -> None:
+        def refused(sip_code: int) -> None:
+            self.refusals.append(sip_code)
+            self._changed.set()
+
+        self._callers.append(await SipCaller.calling(self.engine.sip_address, to, script, refused))
+
+    async def finish(self) -> None:
+        await super().finish()
+        for caller in self._callers:
+            caller.close()
 
     def hang_up_remote(self, call_id: str) -> None:
         phone = self._by_uri[self._of_call[call_id]]
@@ -211,7 +264,16 @@ def new_pool(workers: int = 1) -> Any:
     """A pool of `LEGS` legs; with workers to spare when places that were just left must not make it start another."""
     from sipcore.pool import PjsipPool, PoolSettings
 
-    return PjsipPool(PoolSettings(sip_host="127.0.0.1", max_legs=LEGS, min_workers=workers, rtp_ports=_free_rtp_ports(64 * workers)))
+    return PjsipPool(
+        PoolSettings(
+            sip_host="127.0.0.1",
+            max_legs=LEGS,
+            min_workers=workers,
+            rtp_ports=_free_rtp_ports(64 * workers),
+            stranger_share=1.0,
+            unanswered_share=1.0,
+        )
+    )
 
 
 async def _all_ready(pool: Any, workers: int) -> None:
@@ -222,7 +284,7 @@ async def _all_ready(pool: Any, workers: int) -> None:
 
 
 ENGINES = [pytest.param("fake"), pytest.param("pjsip", marks=pytest.mark.sip)]
-Listeners = list[Callable[[wire.Event], None]]
+Listeners = list[Harness]
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -240,11 +302,14 @@ def shared_pool(engine_name: str) -> Iterator[tuple[asyncio.Runner, Any, Listene
 
     def tell(event: wire.Event) -> None:
         for listener in tuple(listeners):
-            listener(event)
+            listener.on_event(event)
+
+    def decide(offer: wire.Offer) -> wire.Acceptance | wire.Refusal:
+        return listeners[-1].on_offer(offer) if listeners else wire.Refusal(404)
 
     with asyncio.Runner() as runner:
         pool = new_pool(workers=6)
-        runner.run(pool.start(tell))
+        runner.run(pool.start(tell, decide))
         runner.run(_all_ready(pool, 6))
         yield runner, pool, listeners
         runner.run(pool.close(1.0))
@@ -268,7 +333,7 @@ def play(shared_pool: Any, tmp_path: Path) -> Iterator[Play]:
         def play_fake(story: Callable[[Harness], Coroutine[Any, Any, None]]) -> None:
             async def started() -> None:
                 harness = FakeHarness(tmp_path, FakeEngine(leg_capacity=LEGS, max_legs=LEGS))
-                await harness.engine.start(harness.on_event)
+                await harness.engine.start(harness.on_event, harness.on_offer)
                 await whole(harness, story)
                 await harness.engine.close(1.0)
 
@@ -280,9 +345,9 @@ def play(shared_pool: Any, tmp_path: Path) -> Iterator[Play]:
 
     runner, pool, listeners = shared_pool
     harness = PjsipHarness(tmp_path, pool)
-    listeners.append(harness.on_event)
+    listeners.append(harness)
     yield lambda story: runner.run(whole(harness, story))
-    listeners.remove(harness.on_event)
+    listeners.remove(harness)
     harness.close()
 
 

@@ -49,7 +49,7 @@ def test_defaults():
     [
         ({"type": "tlak", "option": {"text": "x"}}, "actions[0].type", "did you mean 'talk'?"),
         ({"type": "conect"}, "actions[0].type", "did you mean 'connect'?"),
-        ({"type": "zzz"}, "actions[0].type", "known are connect, play, talk"),
+        ({"type": "zzz"}, "actions[0].type", "known are answer, connect, play, reject, talk, transfer"),
         ({"type": None}, "actions[0].type", "unknown action type None"),
         ({"type": ["talk"]}, "actions[0].type", "unknown action type"),
         ({}, "actions[0].type", "known are"),

@@ -1,11 +1,15 @@
 """Keywords and TOML files: the same names, every fault at once."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from sipcore.addresses import Address, SipUri
 from sipcore.config import Config, load_config, make_config
+from sipcore.config_inbound import InboundRule
+from sipcore.config_trunks import PhoneConfig, TrunkConfig
 from sipcore.errors import ConfigError
 
 GOOD = {
@@ -14,7 +18,20 @@ GOOD = {
     "username": ("acme", "acme"),
     "from_domain": ("acme.example", "acme.example"),
     "p_asserted_identity": (True, True),
+    "accept_from": (["192.0.2.7/24", "2001:db8::1"], ("192.0.2.0/24", "2001:db8::1/128")),
+    "stranger_share": (0.5, 0.5),
+    "unanswered_share": (1, 1.0),
     "sip_address": ("127.0.0.1:5070", ("127.0.0.1", 5070)),
+    "tcp": (False, False),
+    "tls_address": ("[::1]:5061", ("::1", 5061)),
+    "tls_certificate": ("cert.pem", "cert.pem"),
+    "tls_key": ("key.pem", "key.pem"),
+    "tls_verify_clients": (True, True),
+    "rtp_timeout_s": (0, 0.0),
+    "rtp_source_change": ("end", "end"),
+    "session_expires_s": (0, 0),
+    "session_min_se_s": (120, 120),
+    "reliable_provisional": ("off", "off"),
     "rtp_ports": ([20000, 20999], (20000, 20999)),
     "public_address": ("198.51.100.1", "198.51.100.1"),
     "tls_ca_file": ("ca.pem", "ca.pem"),
@@ -34,6 +51,9 @@ GOOD = {
 }
 
 
+DESCRIBED = Path(__file__).parents[2] / "config" / "sipcore.toml"
+
+
 def faults_of(settings) -> dict[str, str]:
     with pytest.raises(ConfigError) as refusal:
         make_config(settings)
@@ -41,15 +61,16 @@ def faults_of(settings) -> dict[str, str]:
 
 
 def test_every_key_is_tried_here():
-    assert set(GOOD) | {"password", "http"} == set(Config.model_fields)
+    assert set(GOOD) | {"password", "http", "trunks", "phones", "inbound"} == set(Config.model_fields)
 
 
 @pytest.mark.parametrize("key", GOOD)
 def test_every_key_is_taken_from_keywords_and_from_a_file(key, tmp_path):
     given, value = GOOD[key]
-    assert getattr(make_config({key: given}), key) == value
+    needed = {"tls_certificate": "cert.pem"} if key == "tls_address" else {}
+    assert getattr(make_config({key: given} | needed), key) == value
     written = {True: "true", False: "false"}.get(given, repr(given)) if isinstance(given, bool) else repr(given)
-    (tmp_path / "a.toml").write_text(f"{key} = {written}\n")
+    (tmp_path / "a.toml").write_text("".join([f"{key} = {written}\n", *(f"{name} = {text!r}\n" for name, text in needed.items())]))
     assert getattr(load_config(tmp_path / "a.toml"), key) == value
 
 
@@ -94,7 +115,21 @@ def test_defaults_suffice():
         ("hangup_timeout_s", 61, "hangup_timeout_s", "60"),
         ("cache_max_mb", 0, "cache_max_mb", "greater than or equal to 1"),
         ("media_root", 5, "media_root", "path"),
-        ("tunk", "sip:h", "tunk", "unknown key"),
+        ("tunk", "sip:h", "tunk", "unknown key; did you mean trunk?"),
+        ("colour", "red", "colour", "unknown key"),
+        ("sip_address", "::1:5060", "sip_address", "in brackets"),
+        ("sip_address", "[127.0.0.1]:5060", "sip_address", "in brackets"),
+        ("accept_from", ["10.0.0.0/33"], "accept_from[0]", "not an address or a network"),
+        ("tls_address", "0.0.0.0:5061", "tls_certificate", "is missing"),
+        ("session_expires_s", 60, "session_expires_s", "at least session_min_se_s (90)"),
+        ("session_min_se_s", 60, "session_min_se_s", "90"),
+        ("reliable_provisional", "maybe", "reliable_provisional", "off"),
+        ("http", {"tokens": [], "max_conections": 3}, "http.max_conections", "did you mean max_connections?"),
+        ("http", {"users": [{"id": 1, "token": []}]}, "http.users[0].token", "did you mean tokens?"),
+        ("phones", [{"username": "desk"}], "phones[0].password", "required"),
+        ("phones", [{"username": "a", "password": ""}], "phones[0].password", "at least 1"),
+        ("phones", [{"username": "a", "password": "b"}] * 2, "phones[1].username", "the same as in phones[0]"),
+        ("inbound", [{"actions": [{"type": "answer"}], "too": "1"}], "inbound[0].too", "did you mean to?"),
     ],
 )
 def test_wrong_values_say_where_and_why(key, value, path, said):
@@ -136,3 +171,23 @@ def test_what_is_typed_stands_in_front_of_the_file(tmp_path):
     file.write_text('trunk = "sip:trunk.example;transport=tcp"\ncaller_id = "tel:+8210"\n')
     config = load_config(file, caller_id="tel:+8220")
     assert (str(config.trunk), str(config.caller_id)) == ("sip:trunk.example;transport=tcp", "tel:+8220")
+
+
+def test_the_file_that_describes_every_key_has_the_defaults():
+    described, default = load_config(DESCRIBED), make_config({})
+    assert {key for key in Config.model_fields if getattr(described, key) != getattr(default, key)} == set()
+    text = DESCRIBED.read_text()
+    assert {key for key in Config.model_fields if not re.search(rf"^#?(?:\[+{key}\]|{key} = )", text, re.MULTILINE)} == set()
+
+
+@pytest.mark.parametrize(("table", "model"), [("trunks", TrunkConfig), ("phones", PhoneConfig), ("inbound", InboundRule)])
+def test_the_tables_in_it_are_complete_and_can_be_pasted(table, model):
+    text = DESCRIBED.read_text()
+    lines = text[text.index("#[[trunks]]") :].splitlines()
+    pasted = tomllib.loads("\n".join(line[1:] if re.match(r"#(?:\[\[|[a-z_]+ = )", line) else line for line in lines))
+    assert make_config(pasted)
+    (example,) = pasted[table]
+    assert set(example) == {field.alias or name for name, field in model.model_fields.items()}
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, bool | int | float):
+            assert example[field.alias or name] == field.default

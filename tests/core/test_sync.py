@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sipcore import Play, Switch, Talk
-from sipcore.errors import CallNotFound, CapacityError, InvalidRequest, SwitchClosed
-from sipcore.testing.fake_engine import FakeEngine, FarEnd
+from sipcore import Answer, Play, Switch, Talk
+from sipcore.errors import CallNotFound, CapacityError, InvalidRequest, InvalidState, SwitchClosed
+from sipcore.testing.fake_engine import Caller, FakeEngine, FarEnd
 
 from .stage import Beeps
 
@@ -179,7 +179,7 @@ def test_work_that_meets_the_close_is_told(switch):
 def test_interpreter_that_ends_with_an_open_switch(root, tmp_path):
     code = f"""
 from sipcore import Switch
-from sipcore.testing.fake_engine import FakeEngine, FarEnd
+from sipcore.testing.fake_engine import Caller, FakeEngine, FarEnd
 engine = FakeEngine(); engine.far_end("rings", FarEnd(answer_after_s=None))
 switch = Switch(engine=engine, store={str(tmp_path / "calls.sqlite")!r}, cache_dir={str(root / "cache")!r})
 switch.open()
@@ -190,3 +190,102 @@ print(switch.calls.create(destination="sip:rings@192.0.2.9").id)
     with Switch(engine=FakeEngine(), store=str(tmp_path / "calls.sqlite"), cache_dir=root / "cache") as switch:
         record = switch.calls.get(done.stdout.strip())
     assert (record.status, record.hangup_by, record.hangup_reason) == ("hangup", "local", "cancel")
+
+
+# ------------------------------------------------------------------------------------------------ calls from outside
+
+
+def offered(switch, engine, to="+821000", caller=None):
+    """A call that the switch took."""
+
+    async def offer():
+        return engine.offer(to, caller=caller or Caller()).call_id
+
+    return switch.run(offer())
+
+
+def ended(switch, call_id):
+    """The final record."""
+
+    async def wait():
+        call = switch._switch.calls.live(call_id)
+        return await (call.wait(10) if call else switch._switch.calls.get(call_id))
+
+    return switch.run(wait())
+
+
+def test_a_list_given_before_the_switch_is_open(root, engine):
+    switch = Switch(engine=engine, synthesizer=Beeps(), cache_dir=root / "cache", media_root=root)
+    switch.on_call(to="+82*", actions=[Answer(), Talk("a")])
+    with switch:
+        record = ended(switch, offered(switch, engine))
+        assert (record.direction, record.hangup_reason, record.sip_code) == ("incoming", "normal", 200)
+
+
+def test_handler_has_a_thread_of_its_own(switch, engine):
+    threads = []
+
+    @switch.on_call()
+    def handler(call):
+        threads.append(threading.current_thread())
+        call.ring()
+        call.answer()
+        call.talk("a")
+        assert call.connect("sip:bob@192.0.2.9") is not None
+
+    engine.far_end("bob", FarEnd(hang_up_after_s=0))
+    records = [ended(switch, call_id) for call_id in [offered(switch, engine), offered(switch, engine)]]
+    assert [(record.hangup_by, record.hangup_reason) for record in records] == [("local", "normal")] * 2
+    for thread in threads:
+        thread.join(10)
+    assert len(set(threads)) == 2
+    assert switch._thread not in threads
+
+
+def test_rejecting_handler(switch, engine):
+    switch.on_call()(lambda call: call.reject(480))
+    assert ended(switch, offered(switch, engine)).sip_code == 480
+
+
+def test_end_of_the_call_ends_what_its_handler_waits_for(switch, engine):
+    failed: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+
+    @switch.on_call()
+    def handler(call):
+        call.answer()
+        try:
+            call.play("long.wav")
+        except InvalidState as error:
+            failed.put(error)
+            raise
+
+    call_id = offered(switch, engine, caller=Caller(hang_up_after_s=0.2))
+    assert "play is not possible while it is hangup" in str(failed.get(timeout=10))
+    assert ended(switch, call_id).hangup_by == "remote"
+
+
+def test_handler_that_fails(switch, engine, caplog):
+    @switch.on_call()
+    def handler(call):
+        raise ZeroDivisionError
+
+    assert ended(switch, offered(switch, engine)).hangup_reason == "failed"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_switch_closes_under_a_handler(root, engine):
+    seen: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+    with Switch(engine=engine, synthesizer=Beeps(), cache_dir=root / "cache", media_root=root) as switch:
+
+        @switch.on_call()
+        def handler(call):
+            call.answer()
+            try:
+                call.play("long.wav")
+            except InvalidState as error:
+                seen.put(error)
+
+        call = switch._switch.calls.live(offered(switch, engine))
+        while call.record.status != "progressing":
+            threading.Event().wait(0.01)
+    assert isinstance(seen.get(timeout=10), InvalidState)

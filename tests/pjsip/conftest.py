@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 import pytest_asyncio
-from scripted_far_end import FarEnd, close_far_end, open_far_end, rtp_ports
+from bench import Bench
+from scripted_far_end import FarEnd, RtpPort, close_far_end, open_far_end, rtp_ports
+from scripted_peer import Peer
 
 from sipcore import engine
 from sipcore.pool import PjsipPool, PoolSettings
@@ -103,6 +105,39 @@ async def far_end() -> AsyncIterator[FarEnd]:
     far = await open_far_end()
     yield far
     close_far_end(far)
+
+
+@pytest_asyncio.fixture
+async def open_bench(peer: Peer) -> AsyncIterator[Open]:
+    benches: list[Bench] = []
+
+    async def opened(**settings: Any) -> Bench:
+        benches.append(Bench(**settings))
+        return await benches[-1].start()
+
+    yield opened
+    for bench in benches:
+        assert await bench.stop() == 0
+
+
+@pytest_asyncio.fixture
+async def bench(open_bench: Open) -> Bench:
+    opened: Bench = await open_bench()
+    return opened
+
+
+@pytest_asyncio.fixture
+async def peer() -> AsyncIterator[Peer]:
+    opened = await Peer.open()
+    yield opened
+    opened.close()
+
+
+@pytest_asyncio.fixture
+async def other_rtp() -> AsyncIterator[RtpPort]:
+    transport, port = await asyncio.get_running_loop().create_datagram_endpoint(RtpPort, local_addr=("127.0.0.1", 0))
+    yield port
+    transport.close()
 
 
 @pytest.fixture

@@ -21,10 +21,19 @@ class RtpPort(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.arrived_at: list[float] = []
         self.payloads: list[bytes] = []
+        self._changed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.port: int = transport.get_extra_info("sockname")[1]
+
+    async def arrived(self, count: int = 1) -> None:
+        """Until `count` packets more have come."""
+        wanted = len(self.payloads) + count
+        async with asyncio.timeout(10):
+            while len(self.payloads) < wanted:
+                self._changed.clear()
+                await self._changed.wait()
 
     def press(self, event: int) -> None:
         """One key, RFC 4733: three packets while it is down, three at its end."""
@@ -35,6 +44,7 @@ class RtpPort(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.arrived_at.append(asyncio.get_running_loop().time())
         self.payloads.append(data[12:])
+        self._changed.set()
         if len(self.payloads) <= 1:
             self.peer = addr
 

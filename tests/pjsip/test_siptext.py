@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipcore.pjsip.siptext import q850_cause_of, readable, status_of, uri_parameter
+from sipcore.pjsip.siptext import contact_uri_of, header_of, q850_cause_of, readable, status_of
 
 
 @given(st.text())
 def test_any_text_is_survived(text):
     status_of(text)
-    uri_parameter(text, "transport")
+    contact_uri_of(f"SIP/2.0 302 Moved\r\nContact: {text}\r\n\r\n")
+    header_of(text, "X")
     cause = q850_cause_of(f"BYE sip:x SIP/2.0\r\nReason: {text}\r\n\r\n")
     assert cause is None or 0 <= cause <= 127
 
@@ -36,8 +37,6 @@ def test_status_and_parameters():
     assert status_of("SIP/2.0 486 Busy Here\r\nVia: x") == (486, "Busy Here")
     assert status_of("SIP/2.0 200\r\n") == (200, "")
     assert status_of("INVITE sip:x SIP/2.0") is None
-    assert uri_parameter("sip:a@b:5060;Transport=TLS;lr", "transport") == "tls"
-    assert uri_parameter("<sip:a@b>;transport=tcp", "transport") == ""
 
 
 @given(st.binary())
@@ -45,3 +44,29 @@ def test_readable_text_can_be_sent(data):
     text = readable(data.decode("utf-8", "surrogateescape"))
     assert text == data.decode("utf-8", "replace")
     text.encode()
+
+
+@pytest.mark.parametrize(
+    ("message", "value"),
+    [
+        ("INVITE sip:a SIP/2.0\r\nX-Sipcore-Call: abc\r\n\r\n", "abc"),
+        ("INVITE sip:a SIP/2.0\r\nx-sipcore-call :\r\n abc\r\n\r\n", "abc"),
+        ("INVITE sip:a SIP/2.0\r\n\r\nX-Sipcore-Call: abc\r\n", ""),
+        ("INVITE sip:a SIP/2.0\r\nX-Sipcore-Call: first\r\nX-Sipcore-Call: second\r\n\r\n", "first"),
+    ],
+)
+def test_a_header(message, value):
+    assert header_of(message, "X-Sipcore-Call") == value
+
+
+@pytest.mark.parametrize(
+    ("contact", "uri"),
+    [
+        ('Contact: "A, B" <sip:a@b;transport=tcp>;q=0.7, <sip:c@d>', "sip:a@b;transport=tcp"),
+        ("m: sip:a@b:5070;q=0.7", "sip:a@b:5070"),
+        ("Contact: *", ""),
+        ("X-Contact: <sip:a@b>", ""),
+    ],
+)
+def test_the_first_contact(contact, uri):
+    assert contact_uri_of(f"SIP/2.0 302 Moved\r\n{contact}\r\n\r\n") == uri

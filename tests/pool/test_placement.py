@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sipcore.errors import CapacityError
-from sipcore.pool.placement import Limits, NewWorker, Placement
+from sipcore.pool.placement import Caller, Limits, NewWorker, Placement
 
-LIMITS = Limits(capacity=4, max_legs=14, min_workers=1, idle_s=30.0, rtp_ports=(16385, 16384 + 130))
+LIMITS = Limits(capacity=4, max_legs=14, min_workers=1, idle_s=30.0, rtp_ports=(16385, 16384 + 130), stranger_legs=5, unanswered_legs=7)
 PICK = st.integers(0, 1000)
 
 
@@ -21,6 +21,8 @@ class Pool(RuleBasedStateMachine):
         self.now = 0.0
         self.reserved: dict[str, int] = {}  # groups that are not released
         self.live: dict[str, tuple[str, int]] = {}  # call -> group, worker
+        self.strangers: set[str] = set()  # their groups
+        self.unanswered: set[str] = set()
         self.blocks: dict[int, tuple[int, int]] = {}
         self.serving: set[int] = set()
         self.names = 0
@@ -34,8 +36,9 @@ class Pool(RuleBasedStateMachine):
             self.blocks[new.worker_id] = (new.rtp_port_first, new.rtp_port_last)
             self.serving.add(new.worker_id)
 
-    def in_use(self) -> int:
+    def in_use(self, of: set[str] | None = None) -> int:
         groups = set(self.reserved) | {group for group, _ in self.live.values()}
+        groups &= groups if of is None else of
         living = {group: sum(1 for g, _ in self.live.values() if g == group) for group in groups}
         return sum(max(self.reserved.get(group, 0), living[group]) for group in groups)
 
@@ -49,6 +52,33 @@ class Pool(RuleBasedStateMachine):
             assert self.placement.legs_in_use == before
             return
         self.reserved[group] = legs
+
+    @rule(legs=st.integers(1, 5), caller=st.sampled_from([Caller.KNOWN, Caller.STRANGER]), quick=st.dictionaries(st.integers(0, 20), PICK))
+    def receive(self, legs, caller, quick):
+        before, group = self.placement.legs_in_use, self.name()
+        ghosts = self.in_use(self.unanswered)
+        is_too_many = ghosts and ghosts + legs > LIMITS.unanswered_legs
+        is_crowd = caller is Caller.STRANGER and self.in_use(self.strangers) + legs > LIMITS.stranger_legs
+        try:
+            self.started(self.placement.receive(group, legs, caller, quick, self.now))
+        except CapacityError:
+            no_ports = len(self.blocks) == self.placement.max_workers
+            assert legs > 4 or before + legs > LIMITS.max_legs or no_ports or is_too_many or is_crowd
+            assert self.placement.legs_in_use == before
+            return
+        assert not is_too_many
+        assert not is_crowd
+        self.reserved[group] = legs
+        self.unanswered.add(group)
+        if caller is Caller.STRANGER:
+            self.strangers.add(group)
+
+    @rule(pick=PICK)
+    def answer(self, pick):
+        if self.live:
+            call = sorted(self.live)[pick % len(self.live)]
+            self.placement.answered(call)
+            self.unanswered.discard(self.live[call][0])
 
     @rule(pick=PICK)
     def dial(self, pick):
@@ -216,3 +246,36 @@ def test_ports_of_a_retired_worker_are_taken_again():
     again = placement.reserve("again", 1, 31.0)
     assert again is not None
     assert again.index == retired.index
+
+
+def test_an_incoming_call_goes_to_the_emptiest_worker_that_is_quick():
+    placement = Placement(Limits(4, 64, 3, 30.0, (20000, 20319)))
+    one, two, three = (new.worker_id for new in placement.missing(0.0))
+    placement.reserve("a", 2, 0.0)
+    assert placement.dial("a", "call-a") == one
+    assert placement.receive("b", 1, Caller.KNOWN, {one: 0, three: 1}, 0.0) is None
+    assert placement.dial("b", "call-b") == one
+    assert placement.receive("c", 1, Caller.KNOWN, {one: 0, two: 0, three: 0}, 0.0) is None
+    assert placement.dial("c", "call-c") == two
+    assert placement.receive("d", 3, Caller.KNOWN, {one: 0}, 0.0) is not None
+
+
+def test_without_ports_for_a_quick_worker_any_other_has_to_do():
+    placement = Placement(Limits(4, 64, 1, 30.0, (20000, 20035)))
+    (one,) = (new.worker_id for new in placement.missing(0.0))
+    assert placement.receive("a", 1, Caller.KNOWN, {}, 0.0) is not None
+    assert placement.max_workers == 2
+    assert placement.receive("b", 4, Caller.KNOWN, {}, 0.0) is None
+    assert placement.dial("b", "call") == one
+    with pytest.raises(CapacityError, match="RTP ports"):
+        placement.receive("c", 4, Caller.KNOWN, {one: 0}, 0.0)
+
+
+def test_a_worker_for_lines_takes_no_ports_and_no_calls():
+    placement = Placement(Limits(4, 64, 1, 30.0, (20000, 20035)))
+    lines = [placement.line_worker() for _ in range(3)]
+    (worker,) = placement.missing(0.0)
+    assert len({worker.worker_id, *(line.worker_id for line in lines)}) == 4
+    assert placement.reserve("a", 4, 0.0) is None
+    assert placement.reserve("b", 4, 0.0) is not None
+    assert lines[0].name == f"lines-{lines[0].worker_id}"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -17,8 +17,12 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if is_dataclass(hint):
         hints = get_type_hints(hint)
         return st.builds(hint, **{field.name: values(hints[field.name]) for field in fields(hint)})
-    if type(None) in get_args(hint):
-        return st.one_of(*(values(part) for part in get_args(hint)))
+    parts = get_args(hint)
+    if type(None) in parts:
+        return st.one_of(*(values(part) for part in parts))
+    if get_origin(hint) is tuple:
+        is_any_length = parts[-1] is Ellipsis
+        return st.lists(values(parts[0]), max_size=3).map(tuple) if is_any_length else st.tuples(*(values(part) for part in parts))
     return NUMBERS[hint] if hint in NUMBERS else st.from_type(hint)
 
 

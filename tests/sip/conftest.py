@@ -19,6 +19,7 @@ from sipcore.testing.rtp_sink import RtpSink
 from sipcore.testing.sipp import Sipp
 
 from .listening import BurstSynthesizer
+from .outside import Certificates, Outside
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
@@ -92,6 +93,23 @@ def open_switch(tmp_path: Path, rtp_ports: tuple[int, int]) -> OpenSwitch:
             yield switch
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.write(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(params=["udp", "tcp", "tls"])
+def outside(request: pytest.FixtureRequest, sipp: Sipp, certificates: Certificates) -> Outside:
+    """A caller, over each transport."""
+    return Outside(sipp, certificates, request.param)
+
+
+@pytest.fixture
+def caller(sipp: Sipp, certificates: Certificates) -> Outside:
+    """A caller over UDP."""
+    return Outside(sipp, certificates)
 
 
 @pytest.fixture

@@ -1,0 +1,94 @@
+"""Our side of the wall in SIP text: what we call ourselves outside, what workers see of us, and what each must not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sipcore.frontdoor.message import Header, Message
+from sipcore.frontdoor.uri import join_host_port, split_host_port
+from sipcore.wire import DoorSettings
+
+ALLOWED: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY"
+SUPPORTED: Final = "100rel, timer, norefersub"
+"""What we tell the outside we can: less than PJSIP says of itself, since the front door lets less in (no Replaces, no SUBSCRIBE)."""
+PRIVATE_PREFIX: Final = "x-sipcore-"
+"""Headers between workers and front door; outside nobody sees them or can set them."""
+
+
+class Face:
+    """Addresses of ours, by which way a message leaves."""
+
+    __slots__ = ("_inner_uri", "_ports", "_public", "inner_address")
+
+    def __init__(self, settings: DoorSettings) -> None:
+        self.inner_address = settings.inner_address
+        self._inner_uri = f"sip:{settings.inner_address};"
+        self._public = settings.public_address.strip("[]")
+        self._ports = {transport: split_host_port(address)[1] for transport, address in reversed(settings.listeners)}
+
+    def address(self, transport: str, local: str) -> str:
+        """`host:port` by which the far end reaches us: the listener's port also where an own connection has another."""
+        host, port = split_host_port(local)
+        if self._public and (":" in host) == (":" in self._public):
+            host = self._public
+        return join_host_port(host, port if transport == "udp" else self._ports.get(transport, port))
+
+    def via(self, transport: str, local: str, branch: str) -> str:
+        """Our only Via on a request of a worker."""
+        return f"SIP/2.0/{transport.upper()} {self.address(transport, local)};rport;branch={branch}"
+
+    def contact(self, transport: str, local: str, user: str) -> str:
+        """Contact URI that leads back to us."""
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        at = f"{user}@" if user else ""
+        return f"sip:{at}{self.address(transport, local)}{suffix}"
+
+    def inner_via(self, key: str, flow: str) -> str:
+        """Our Via on top of what a worker gets; the response brings the flow back."""
+        return f"SIP/2.0/UDP {self.inner_address};branch=z9hG4bK{key};flow={flow}"
+
+    def record_route(self, flow: str) -> str:
+        """Our Record-Route in what a worker gets."""
+        return f"<{self._inner_uri}lr;flow={flow}>" if flow else f"<{self._inner_uri}lr>"
+
+    def is_inner_route(self, route: str) -> bool:
+        """True for a Route or Record-Route that leads to the inner socket."""
+        return self._inner_uri in route
+
+    def hide(self, message: Message) -> None:
+        """Take out of a worker's message what only we may see, Record-Routes of ours and private headers, and correct what it promises."""
+        headers = message.headers
+        headers[:] = [_PROMISES[header[0]](header[1]) if header[0] in _PROMISES else header for header in headers if not is_private(header)]
+        routes = message.get_all("Record-Route")
+        if routes:
+            put_list(message, "Record-Route", [route for route in routes if not self.is_inner_route(route)])
+
+
+def strip_private(message: Message) -> None:
+    """Take out private headers."""
+    message.headers[:] = [header for header in message.headers if not is_private(header)]
+
+
+def is_private(header: Header) -> bool:
+    """True for a header that never crosses the wall."""
+    return header[0][:1] in "Xx" and header[0].lower().startswith(PRIVATE_PREFIX)
+
+
+def put_list(message: Message, name: str, values: list[str]) -> None:
+    """Make these the values of a list header; none: take it out."""
+    if values:
+        message.set(name, ", ".join(values))
+    else:
+        message.remove(name)
+
+
+def _without(tags: str, unwanted: str) -> str:
+    return ", ".join([tag for part in tags.split(",") if (tag := part.strip(" \t")) and tag.lower() != unwanted])
+
+
+_PROMISES: Final[dict[str, Callable[[str], Header]]] = {
+    "Allow": lambda _value: Header("Allow", ALLOWED),
+    "Supported": lambda value: Header("Supported", _without(value, "replaces")),
+}
+"""Headers in which a worker says more than we let it keep."""

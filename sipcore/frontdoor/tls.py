@@ -1,0 +1,81 @@
+"""TLS of the front door, by Python's ssl: contexts for who calls us and for whom we call (RFC 3261 §26.3, RFC 5922)."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from sipcore.wire import DoorTls
+
+HANDSHAKE_TIMEOUT_S: Final = 5.0
+SHUTDOWN_TIMEOUT_S: Final = 1.0
+
+
+class TlsFilesError(Exception):
+    """A certificate, key or authority file cannot be used; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsContexts:
+    """Made from the files once; a reload makes new ones, and connections that are open keep theirs."""
+
+    server: ssl.SSLContext | None
+    """`None` without a certificate: nobody can call us by TLS."""
+    client: ssl.SSLContext
+
+
+def load(settings: DoorTls) -> TlsContexts:
+    """Read the files.
+
+    Raises:
+        TlsFilesError: one of them cannot be read, or key and certificate do not belong together.
+    """
+    return TlsContexts(_server(settings) if settings.certificate_file else None, _client(settings))
+
+
+def _server(settings: DoorTls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client could make us do handshakes all day
+    _load_certificate(context, settings)
+    if settings.verifies_clients:
+        _load_authorities(context, settings.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _client(settings: DoorTls) -> ssl.SSLContext:
+    """Checks the server's certificate, and the name we called: DNS names of the subjectAltName (RFC 5922 §7.1 knows no common name)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    _load_authorities(context, settings.ca_file)
+    if settings.certificate_file:
+        _load_certificate(context, settings)  # for a far end that asks for ours
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, settings: DoorTls) -> None:
+    try:
+        # The callback keeps OpenSSL from asking a terminal for the passphrase of an encrypted key: it is refused instead.
+        context.load_cert_chain(settings.certificate_file, settings.key_file or None, password=lambda: "")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        files = " and ".join(filter(None, (settings.certificate_file, settings.key_file)))
+        raise TlsFilesError(f"certificate {files}: {_reason(error)}") from None
+
+
+def _load_authorities(context: ssl.SSLContext, ca_file: str) -> None:
+    if not ca_file:
+        context.load_default_certs()
+        return
+    try:
+        context.load_verify_locations(ca_file)
+    except (OSError, ValueError) as error:
+        raise TlsFilesError(f"authorities {ca_file}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

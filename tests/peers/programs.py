@@ -1,0 +1,99 @@
+"""Programs of others as the far end of a test: started on free loopback ports, ended by their id, their log in the test's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+START_S = 10.0
+
+
+def needs(program: str, package: str) -> str:
+    """The path of a program; the test is skipped without it."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"{program} is not installed: apt-get install {package}")
+    return path
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The program, in a session of its own, until the end of the block: then SIGTERM, and SIGKILL for what does not end."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, start_new_session=True)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the program and its children, then SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+            if number == signal.SIGTERM and not _has_group(process.pid):
+                return
+
+
+def wait_for_text(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
+    """Until the log has the text."""
+    end_s = time.monotonic() + START_S
+    while text not in (content := log.read_text(errors="replace")):
+        assert process.poll() is None, f"it ended with {process.returncode}: {content[-2000:]}"
+        assert time.monotonic() < end_s, f"no {text!r} in {content[-2000:]}"
+        time.sleep(0.02)
+
+
+def wait_for_options(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until somebody answers OPTIONS there (RFC 3261 §11)."""
+    end_s = time.monotonic() + START_S
+    host, port = address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0))
+        sock.settimeout(0.1)
+        me = f"{host}:{sock.getsockname()[1]}"
+        asked = (
+            f"OPTIONS sip:{host}:{port} SIP/2.0\r\nVia: SIP/2.0/UDP {me};rport;branch=z9hG4bKready\r\n"
+            f"Max-Forwards: 1\r\nFrom: <sip:ready@{me}>;tag=1\r\nTo: <sip:{host}:{port}>\r\nCall-ID: ready@{me}\r\n"
+            "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+        while True:
+            assert process.poll() is None, f"it ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}"
+            assert time.monotonic() < end_s, f"no answer: {log.read_text(errors='replace')[-2000:]}"
+            sock.sendto(asked.encode(), address)
+            with contextlib.suppress(TimeoutError):
+                if sock.recv(65535).startswith(b"SIP/2.0 "):
+                    return
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that is free for UDP and TCP, and the next one too."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            first.bind((host, 0))
+            port = int(first.getsockname()[1])
+            for kind, number in ((socket.SOCK_STREAM, port), (socket.SOCK_DGRAM, port + 1), (socket.SOCK_STREAM, port + 1)):
+                stack.enter_context(socket.socket(socket.AF_INET, kind)).bind((host, number))
+            return port
+    raise OSError("no free port")
+
+
+def _has_group(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

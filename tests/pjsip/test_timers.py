@@ -1,0 +1,65 @@
+"""Timers of SIP that take their time: RFC 4028 at its 90 s minimum, and an answer that nobody acknowledges (RFC 3261 §13.3.1.4)."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_far_end import headers
+from test_inbound import answered
+
+from sipcore import engine, wire
+
+pytestmark = pytest.mark.slow
+
+
+async def call_with_timer(bench, peer, refresher: str) -> None:
+    bench.send(wire.ExpectCall("c", "c"), engine.Answer("c"))
+    extra = ("Supported: timer", f"Session-Expires: 90;refresher={refresher}", "Min-SE: 90", "Allow: INVITE, ACK, BYE, CANCEL")
+    peer.invite(bench.sip_port, "c", peer.sdp(), *extra)
+    ok = await peer.got("SIP/2.0 200")
+    assert headers(ok, "Session-Expires") == [f"Session-Expires: 90;refresher={refresher}"]
+    peer.ack(ok)
+
+
+async def test_we_refresh_after_half_the_time(bench, peer):
+    await call_with_timer(bench, peer, "uas")
+    refresh = await peer.got("INVITE", timeout_s=60)
+    assert headers(refresh, "Session-Expires")[0].startswith("Session-Expires: 90")
+    peer.answer(refresh, "200 OK", peer.sdp(version=2), "Require: timer", "Session-Expires: 90;refresher=uac")
+    await peer.got("ACK")
+    assert not bench.of(engine.CallDisconnected)
+    assert not bench.of(engine.HoldChanged)
+
+
+async def test_a_refresh_that_is_refused_ends_the_call(bench, peer):
+    await call_with_timer(bench, peer, "uas")
+    peer.answer(await peer.got("INVITE", timeout_s=60), "481 No Such Call")
+    await peer.got("ACK")
+    await bench.got(engine.CallDisconnected, timeout_s=40)
+
+
+async def test_a_session_that_is_not_refreshed_ends(bench, peer):
+    await call_with_timer(bench, peer, "uac")
+    peer.answer(await peer.got("BYE", timeout_s=100), "200 OK")
+    over = await bench.got(engine.CallDisconnected, timeout_s=10)
+    assert over.remote
+    assert over.error
+
+
+async def test_an_answer_that_nobody_acknowledges(bench, peer):
+    bench.send(wire.ExpectCall("c", "c"), engine.Answer("c"))
+    peer.invite(bench.sip_port, "c", peer.sdp())
+    for _ in range(4):  # it is sent again and again
+        await peer.got("SIP/2.0 200")
+    peer.answer(await peer.got("BYE", timeout_s=40), "200 OK")
+    over = await bench.got(engine.CallDisconnected)
+    assert (over.sip_code, over.remote) == (0, True)
+    assert "no ACK" in over.error
+    assert not bench.of(engine.CallConfirmed)
+
+
+async def test_an_hour_long_call_needs_no_timer(open_bench, peer):
+    """Without RFC 4028 on the other side nobody refreshes, and nothing ends."""
+    bench = await open_bench(session_expires_s=90)
+    await answered(bench, peer)
+    with pytest.raises(TimeoutError):
+        await bench.got(engine.CallDisconnected, timeout_s=95)

@@ -1,0 +1,254 @@
+"""The pool's handle of the front door: its sockets, its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sipcore import wire
+from sipcore.errors import EngineError
+from sipcore.pool import door as door_module
+from sipcore.pool.door import DoorHandle, DoorOptions
+from sipcore.pool.listening import bind_outer, close_all, split_address
+from sipcore.testing.ports import is_bound
+
+TIMEOUT_S = 10.0
+OPTIONS = (
+    "OPTIONS sip:{host} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKo{number};rport\r\nMax-Forwards: 70\r\n"
+    "From: <sip:a@b.test>;tag=1\r\nTo: <sip:{host}>\r\nCall-ID: o{number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def handle(**options) -> DoorHandle:
+    return DoorHandle(DoorOptions(**{"sip_host": "127.0.0.1", "open_networks": ("127.0.0.0/8",)} | options), lambda _key, _offer: None)
+
+
+async def ping(address: str, family: socket.AddressFamily = socket.AF_INET, number: int = 1) -> str:
+    """The status line that an OPTIONS is answered with."""
+    host, port = split_address(address, 0)
+    loop = asyncio.get_running_loop()
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        sock.connect((host, port))
+        mine = sock.getsockname()
+        local = f"[{mine[0]}]:{mine[1]}" if family == socket.AF_INET6 else f"{mine[0]}:{mine[1]}"
+        sock.send(OPTIONS.format(host=address, local=local, number=number).encode())
+        return (await asyncio.wait_for(loop.sock_recv(sock, 65535), TIMEOUT_S)).decode().partition("\r\n")[0]
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_it_serves_and_leaves_nothing_behind() -> None:
+    door = handle()
+    await door.start()
+    port = int(door.sip_address.rpartition(":")[2])
+    assert door.addresses == (("udp", f"127.0.0.1:{port}"), ("tcp", f"127.0.0.1:{port}"))
+    assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+    assert is_bound(door.inner_port)
+    await until(lambda: door.counters.received == 1)
+    assert (door.counters.sent, door.counters.dropped) == (1, 0)
+    pid = door.pid
+    await door.close()
+    await door.close()
+    assert door.counters.received == 1
+    assert not is_bound(port)
+    assert not is_bound(port, "tcp")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+async def test_an_address_that_is_taken_is_named(kind: socket.SocketKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "_TAKEN_PATIENCE_S", 0.0)
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(EngineError, match=rf"127\.0\.0\.1:{port}.*in use"):
+            await handle(sip_port=port).start()
+
+
+def test_a_free_port_is_free_for_udp_and_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TCP has the first number already, another one is tried."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        real, numbers = socket.socket.bind, [taken.getsockname()[1]]
+
+        def bind(sock: socket.socket, address: tuple[str, int]) -> None:
+            real(sock, (address[0], numbers.pop() if address[1] == 0 and numbers else address[1]))
+
+        monkeypatch.setattr(socket.socket, "bind", bind)
+        listeners = bind_outer(("127.0.0.1",), 0, tcp=True)
+        ports = {listener.sock.getsockname()[1] for listener in listeners}
+        close_all(listeners)
+        assert not numbers
+        assert len(ports) == 1
+        assert taken.getsockname()[1] not in ports
+
+
+async def test_ipv6_beside_ipv4_on_the_same_port() -> None:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    door = handle(more_hosts=("::1",))
+    await door.start()
+    try:
+        port = door.sip_address.rpartition(":")[2]
+        assert [where for _, where in door.addresses] == [f"127.0.0.1:{port}", f"[::1]:{port}"] * 2
+        assert await ping(f"[::1]:{port}", socket.AF_INET6) == "SIP/2.0 200 OK"
+    finally:
+        await door.close()
+
+
+async def test_without_tcp() -> None:
+    door = handle(tcp=False)
+    await door.start()
+    assert [kind for kind, _ in door.addresses] == ["udp"]
+    await door.close()
+
+
+async def test_a_certificate_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(EngineError, match=r"certificate /missing\.pem: No such file"):
+        await handle(tls_address="127.0.0.1:0", tls=wire.DoorTls("/missing.pem")).start()
+    with pytest.raises(EngineError, match="needs a certificate"):
+        await handle(tls_address="127.0.0.1:0").start()
+
+
+async def test_killed_again_and_again() -> None:
+    lost = []
+    door = DoorHandle(DoorOptions(sip_host="127.0.0.1"), lambda _key, _offer: None, lost.append)
+    await door.start()
+    try:
+        for number in range(3):
+            pid = door.pid
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda pid=pid: door.is_serving and door.pid != pid)
+            assert await ping(door.sip_address, number=number) == "SIP/2.0 200 OK"
+        assert door.restarts == len(lost) == 3
+        await until(lambda: door.counters.received >= 1)  # what the others have counted in their last second is lost with them
+    finally:
+        await door.close()
+
+
+async def test_one_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "_SILENCE_S", 1.5)
+    door = handle()
+    await door.start()
+    try:
+        pid = door.pid
+        os.kill(pid, signal.SIGSTOP)
+        await until(lambda: door.is_serving and door.pid != pid)
+        assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+    finally:
+        await door.close()
+
+
+async def test_one_that_cannot_start_is_tried_again_later_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "_RESTART_DELAY_S", 0.1)
+    door = handle()
+    await door.start()
+    try:
+        begun = time.monotonic()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", "/bin/false")
+            os.kill(door.pid, signal.SIGKILL)
+            await until(lambda: door.restarts == 4)
+        assert time.monotonic() - begun > 0.1 + 0.2 + 0.4
+        await until(lambda: door.is_serving)
+        assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+    finally:
+        await door.close()
+
+
+CONTROL = """
+import asyncio, sys
+from sipcore.pool.door import DoorHandle, DoorOptions
+async def main():
+    door = DoorHandle(DoorOptions(sip_host="127.0.0.1"), lambda key, offer: None)
+    await door.start()
+    print(door.pid, door.sip_address, flush=True)
+    await asyncio.sleep(3600)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_it_ends_with_its_control_process(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", CONTROL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as control:
+        assert control.stdout is not None
+        pidfd = os.pidfd_open(int(control.stdout.readline().split()[0]))
+        try:
+            control.send_signal(number)
+            control.wait(TIMEOUT_S)
+            assert select.select([pidfd], [], [], TIMEOUT_S)[0], "the front door outlived its control process"
+        finally:
+            os.close(pidfd)
+
+
+async def test_who_was_killed_and_starts_again_at_once_gets_its_port_back() -> None:
+    """The front door before goes on for a moment, so that calls are ended by BYE."""
+    with subprocess.Popen([sys.executable, "-c", CONTROL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as control:  # noqa: ASYNC220
+        assert control.stdout is not None
+        pid, address = control.stdout.readline().decode().split()
+        pidfd = os.pidfd_open(int(pid))
+        control.kill()
+        control.wait(TIMEOUT_S)
+    door = handle(sip_port=int(address.rpartition(":")[2]))
+    try:
+        await door.start()
+        assert door.sip_address == address
+        assert await ping(address) == "SIP/2.0 200 OK"
+        assert select.select([pidfd], [], [], 1.0)[0], "two front doors at one address"
+    finally:
+        os.close(pidfd)
+        await door.close()
+
+
+async def test_signals_of_a_terminal_do_not_reach_it() -> None:
+    door = handle()
+    await door.start()
+    try:
+        assert os.getsid(door.pid) != os.getsid(0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(door.pid, number)
+        assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+        assert door.restarts == 0
+    finally:
+        await door.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.0.2.1", ("192.0.2.1", 5061)),
+        ("192.0.2.1:7", ("192.0.2.1", 7)),
+        ("::1", ("::1", 5061)),
+        ("[::1]", ("::1", 5061)),
+        ("[::1]:7", ("::1", 7)),
+        ("name", ("name", 5061)),
+        ("name:7", ("name", 7)),
+    ],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    assert split_address(text, 5061) == address
+
+
+@pytest.mark.parametrize("text", ["", ":1", "name:", "name:70000", "name:x", "a:b:c"])
+def test_no_addresses(text: str) -> None:
+    with pytest.raises(ValueError, match="is no host:port"):
+        split_address(text, 5061)
