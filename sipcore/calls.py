@@ -13,7 +13,8 @@ from sipcore.addresses import Address
 from sipcore.errors import ActionFailed, CallNotFound, Fault, InvalidRequest, InvalidState, SwitchDraining
 from sipcore.events import CallEvent, CallHangup
 from sipcore.exchange import Exchange
-from sipcore.performer import NobodyAnswered, Performer
+from sipcore.performer import Performer
+from sipcore.performing.refused import NobodyAnswered
 from sipcore.record import CallRecord, Page
 from sipcore.request import parse_request, parse_requests
 from sipcore.session import Session

@@ -1,0 +1,61 @@
+"""What every action is made of: the base class, the types of options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from sipcore.addresses import Address, check_header_text, parse_address
+from sipcore.errors import InvalidRequest
+
+MAX_PHRASE_CHARS = 64
+CLOSED = ConfigDict(extra="forbid", revalidate_instances="always")
+
+
+def address_of(value: object) -> Address:
+    """For a validator: an address, or `ValueError`."""
+    try:
+        return parse_address(value)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
+def header_text(value: str) -> str:
+    """For a validator: what may stand in a SIP header."""
+    try:
+        return check_header_text(value, "", MAX_PHRASE_CHARS)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
+def listed(value: object) -> object:
+    """For a validator: a list as a tuple, and no single string."""
+    if isinstance(value, str):
+        raise ValueError("must be a list, not a single string")  # noqa: TRY004 - pydantic reports a ValueError
+    return tuple(value) if isinstance(value, list) else value
+
+
+CheckedAddress: TypeAlias = Annotated[Address | str, BeforeValidator(address_of)]
+Id: TypeAlias = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Base of all actions. `id` is yours, for `goto` and for finding the action in events; empty when you need none."""
+
+    type: ClassVar[str]
+    id: Id = field(default="", kw_only=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"type", "option"}` and `"id"` when it has one."""
+        option = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "id"}
+        return {"type": self.type, "option": option} | ({"id": self.id} if self.id else {})
+
+
+def plain(value: object) -> object:
+    """The JSON form of an option."""
+    if isinstance(value, Address):
+        return value.to_json()
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

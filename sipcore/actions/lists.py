@@ -1,0 +1,125 @@
+"""Lists of actions: what is known, the checks, the JSON Schema."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sipcore.actions.audio import Play, Talk
+from sipcore.actions.base import Action
+from sipcore.actions.calling import Answer, Connect, Reject, Transfer
+from sipcore.errors import Fault, InvalidRequest
+
+MAX_ACTIONS = 100  # VoIPBin refuses past index 100
+MAX_STREAM_URLS_IN_ALL = 500
+
+ACTION_TYPES: Mapping[str, type[Action]] = {action.type: action for action in (Answer, Talk, Play, Connect, Transfer, Reject)}
+_ADAPTERS: Mapping[str, TypeAdapter[Action]] = {name: TypeAdapter(action) for name, action in ACTION_TYPES.items()}
+
+
+def parse_actions(raw: Iterable[Action | Mapping[str, Any]] | None, path: str = "actions") -> tuple[Action, ...]:
+    """A checked action list from Python values, JSON objects, or a mix of both.
+
+    Raises:
+        InvalidRequest: with every fault found.
+    """
+    if raw is None:
+        return ()
+    if isinstance(raw, str | bytes | Mapping) or not isinstance(raw, Iterable):
+        raise InvalidRequest([Fault(path, f"must be a list of actions, not {type(raw).__name__}")])
+    items = list(raw)
+    if len(items) > MAX_ACTIONS:
+        raise InvalidRequest([Fault(path, f"at most {MAX_ACTIONS} actions, this list has {len(items)}")])
+    actions: list[Action] = []
+    faults: list[Fault] = []
+    for index, item in enumerate(items):
+        try:
+            actions.append(parse_action(item, f"{path}[{index}]"))
+        except InvalidRequest as error:
+            faults += error.faults
+    streams = sum(len(action.stream_urls) for action in actions if isinstance(action, Play))
+    if streams > MAX_STREAM_URLS_IN_ALL:
+        faults.append(Fault(path, f"at most {MAX_STREAM_URLS_IN_ALL} stream_urls in all, this list has {streams}"))
+    if faults:
+        raise InvalidRequest(faults)
+    return tuple(actions)
+
+
+def parse_action(raw: object, path: str = "action") -> Action:
+    """One checked action.
+
+    Raises:
+        InvalidRequest: with every fault found.
+    """
+    if isinstance(raw, Action):
+        if type(raw) not in ACTION_TYPES.values():
+            raise InvalidRequest(
+                [Fault(path, f"{type(raw).__name__} is not an action of this switch; known are {', '.join(ACTION_TYPES)}")]
+            )
+        known = {f.name: getattr(raw, f.name) for f in fields(raw)}
+        return _built(raw.type, known, path)
+    if not isinstance(raw, Mapping):
+        raise InvalidRequest([Fault(path, f'an action is an object with "type" and "option", not {type(raw).__name__}')])
+    kind = raw.get("type")
+    if not isinstance(kind, str) or kind not in ACTION_TYPES:
+        raise InvalidRequest([Fault(f"{path}.type", _unknown("action type", kind, ACTION_TYPES))])
+    option = raw.get("option", {})
+    faults = [Fault(f"{path}.{key}", _unknown("key", key, ("type", "option", "id"))) for key in raw if key not in {"type", "option", "id"}]
+    if not isinstance(option, Mapping):
+        faults.append(Fault(f"{path}.option", f"must be an object, not {type(option).__name__}"))
+    else:
+        names = [f.name for f in fields(ACTION_TYPES[kind]) if f.name != "id"]
+        faults += [Fault(f"{path}.option.{key}", _unknown("option", key, names)) for key in option if key not in names]
+    if faults:
+        raise InvalidRequest(faults)
+    return _built(kind, dict(option) | ({"id": raw["id"]} if "id" in raw else {}), path)
+
+
+def legs_needed(actions: Sequence[Action]) -> int:
+    """The most legs the list can have up at once: the call itself, and the most that any `connect` rings."""
+    return 1 + max((len(action.destinations) for action in actions if isinstance(action, Connect)), default=0)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of an action list."""
+    options = {name: adapter.json_schema() for name, adapter in _ADAPTERS.items()}
+    variants: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
+    for name, option in options.items():
+        definitions |= option.pop("$defs", {})
+        identity = option["properties"].pop("id")
+        properties = {"type": {"const": name}, "option": option, "id": identity}
+        required = ["type", "option"] if option.get("required") else ["type"]
+        variants.append({"type": "object", "properties": properties, "required": required, "additionalProperties": False})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "array",
+        "maxItems": MAX_ACTIONS,
+        "items": {"oneOf": variants},
+        "$defs": definitions,
+    }
+
+
+def _built(kind: str, values: dict[str, Any], path: str) -> Action:
+    try:
+        return _ADAPTERS[kind].validate_python(values)
+    except ValidationError as error:
+        raise InvalidRequest([_fault(detail["loc"], detail["msg"], path) for detail in error.errors()]) from None
+
+
+def _fault(location: tuple[int | str, ...], message: str, path: str) -> Fault:
+    place = f"{path}.option" if location and location[0] != "id" else path
+    for part in location:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return Fault(place, message.removeprefix("Value error, "))
+
+
+def _unknown(what: str, given: object, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.5) if isinstance(given, str) else []
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+    return f"unknown {what} {given!r}; {hint}"
