@@ -41,7 +41,7 @@ def test_the_life_of_a_call(served):
     assert told[-1]["sip"]["code"] == 200
 
 
-def test_actions_legs_and_digits_are_told(served):
+def test_actions_and_legs_are_told(served):
     with served.follow() as events:
         option = {"destinations": ["sip:stay@192.0.2.9"], "timeout_s": 0.05}
         call = served.create(
@@ -54,6 +54,23 @@ def test_actions_legs_and_digits_are_told(served):
     chained = next(event["data"]["chained_call_ids"] for event in mine if event["type"] == "call_updated")
     assert chained == [finished[1]["legs"][0]["call_id"]]
     assert {event["data"]["master_call_id"] for event in told if event["data"]["id"] in chained} == {call["id"]}
+
+
+def test_digits_are_told(served):
+    with served.follow() as events:
+        option = {"destinations": ["sip:stay@192.0.2.9"], "timeout_s": 30}
+        call = served.create(actions=[{"type": "connect", "option": option}])
+        told = []
+        for event in events:
+            told.append(event)
+            if event["type"] == "action_started":
+                served.do(lambda: served.engine.press(call["id"], "5"))
+            if event["type"] == "dtmf_received":
+                break
+        served.client.delete(f"/v1.0/calls/{call['id']}")
+    assert told[-1]["data"]["id"] == call["id"]
+    assert told[-1]["dtmf"]["digit"] == "5"
+    assert told[-1]["dtmf"]["duration_ms"] > 0
 
 
 def test_resumes_after_an_id_and_says_when_it_cannot(served):
