@@ -25,7 +25,7 @@ check: .venv/.dev  ## format, lint, types, import rules, fast tests: under a min
 
 test: .venv/.dev  ## every test, real SIP and RTP over loopback included
 	@tools/install-test-tools.sh
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -q -n 2 -m "not soak"
 
 soak: .venv/.dev  ## long floods and many calls; minutes
 	@tools/install-test-tools.sh

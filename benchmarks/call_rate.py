@@ -11,9 +11,10 @@ import math
 import time
 from typing import Any
 
+from inbound import TRUNK
+
 import harness
 from harness import Generator, in_ms
-from inbound import TRUNK
 
 
 def measure(settings: argparse.Namespace) -> dict[str, Any]:
@@ -22,7 +23,17 @@ def measure(settings: argparse.Namespace) -> dict[str, Any]:
 
     with Switch(**harness.switch_settings(max_legs=settings.max_legs, min_workers=settings.workers, trunks=[TRUNK])) as switch:
         harness.wait_until_started(settings.workers)
-        return (_inbound if settings.direction == "in" else _outbound)(settings, switch)
+        before = _cpu_s()
+        result = (_inbound if settings.direction == "in" else _outbound)(settings, switch)
+        result["cpu_by_role_s"] = {role: used - before[role] for role, used in _cpu_s().items()}
+        return result
+
+
+def _cpu_s() -> dict[str, float]:
+    """Used so far by call control (and this program), the processes below it, and the workers below those."""
+    found = harness.descendants(memory=False)
+    below = {role: sum(process.cpu_s for process in found if process.depth == depth) for role, depth in (("front door", 1), ("workers", 2))}
+    return {"control": time.process_time(), **below}
 
 
 def _inbound(settings: argparse.Namespace, switch: Any) -> dict[str, Any]:
@@ -70,7 +81,7 @@ def show(settings: argparse.Namespace, result: dict[str, Any]) -> None:
         ("INVITE to 200", in_ms(result["setup_ms"], "p50", "p90", "p99", "max")),
         ("200 to first audible packet", in_ms(result["first_audible_after_200_ms"])),
         ("packets lost in whole calls", str(rtp["seq_lost_whole_call"])),
-        ("CPU", f"{result['server']['cpu_total_s']:.1f} s, {result['server']['cpu_total_s'] / number * 1000:.1f} ms per call"),
+        ("CPU per call", ", ".join(f"{role} {used / number * 1000:.1f} ms" for role, used in result["cpu_by_role_s"].items())),
         ("SIP sent again", str(result["retrans"])),
         ("generator", f"late by at most {result['harness']['tick_late_max_ms']:.1f} ms, {result['harness']['cpu_s']:.1f} s CPU"),
         ("steal", f"{result['steal_share']:.1%}" + (", over 3 %: do not quote this run" if result["steal_over_3_percent"] else "")),

@@ -1,4 +1,4 @@
-"""Simultaneous inbound calls on one address, answered and played to: packets lost, rhythm, time to the answer and to the first sound, CPU, memory.
+"""Simultaneous inbound calls that hear G.711, on one address: answered, lost packets, rhythm, time to answer and first sound, CPU, memory.
 
 python benchmarks/inbound.py --calls 200 --seconds 20             on all cores
 python benchmarks/inbound.py --calls 200 --seconds 20 --pin       the generator on one core, the switch on the other

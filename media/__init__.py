@@ -7,6 +7,7 @@ listens with numbers, :mod:`media.wav` reads and writes. Everything blocks, is s
 from .cache import PreparedAudio
 from .cancel import Cancellation
 from .errors import (
+    BadSsml,
     Cancelled,
     EmptyText,
     FetchFailed,
@@ -24,14 +25,19 @@ from .errors import (
     UnknownLanguage,
     UnspeakableText,
     UrlRefused,
+    VoiceRefused,
 )
 from .espeak import EspeakSynthesizer
 from .library import AudioLibrary
 from .limits import Limits
+from .manner import Manner
+from .piper import PiperSynthesizer
+from .script import Utterance
 from .synthesizer import Speech, Synthesizer
 
 __all__ = [
     "AudioLibrary",
+    "BadSsml",
     "Cancellation",
     "Cancelled",
     "EmptyText",
@@ -39,9 +45,11 @@ __all__ = [
     "FetchFailed",
     "FileMissing",
     "Limits",
+    "Manner",
     "MediaError",
     "NotAudio",
     "PathRefused",
+    "PiperSynthesizer",
     "PreparedAudio",
     "Speech",
     "SpeechError",
@@ -55,4 +63,6 @@ __all__ = [
     "UnknownLanguage",
     "UnspeakableText",
     "UrlRefused",
+    "Utterance",
+    "VoiceRefused",
 ]

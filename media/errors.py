@@ -8,8 +8,10 @@
     |   +-- EmptyText             nothing in the text can be spoken
     |   +-- TextTooLong           more characters than the limit
     |   +-- UnspeakableText       control characters, NUL or lone surrogates
+    |   +-- BadSsml               the text begins with <speak, but is not what is understood of SSML
     |   +-- UnknownLanguage       the synthesizer has no such language
     |   +-- UnknownGender         not female, male or neutral
+    |   +-- VoiceRefused          the file of a voice cannot be used
     |   +-- SynthesisFailed       the engine hung, died or answered nonsense
     +-- StreamError               play; carries ``source``, the URL (secrets removed) or path
         +-- UrlRefused            scheme, host or address that may not be read
@@ -71,6 +73,17 @@ class UnspeakableText(SpeechError):
         )
 
 
+class BadSsml(SpeechError):
+    """The markup cannot be understood; ``reason`` says why, and ``position`` where in the text it is (from 0)."""
+
+    field = "text"
+
+    def __init__(self, reason: str, position: int) -> None:
+        self.reason = reason
+        self.position = position
+        super().__init__(f"SSML at position {position}: {reason}")
+
+
 class UnknownLanguage(SpeechError):
     """``language`` is not among the ``known`` ones; ``suggestions`` are close to it, best first."""
 
@@ -89,6 +102,15 @@ class UnknownGender(SpeechError):
         self.gender = gender
         self.known = tuple(known)
         super().__init__(f"unknown gender {_shorten(gender)!r}; known are {', '.join(self.known)}")
+
+
+class VoiceRefused(SpeechError):
+    """The voice in the file ``source`` cannot be used; ``reason`` says why."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"{source}: {reason}")
 
 
 class SynthesisFailed(SpeechError):

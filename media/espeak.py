@@ -16,6 +16,7 @@ from .espeak_child import LIBRARIES
 from .espeak_pool import EspeakPool
 from .espeak_process import Answer
 from .language import normalise
+from .manner import PLAIN, Manner
 from .synthesizer import Speech
 from .text import chunks
 from .wav import Samples
@@ -23,6 +24,24 @@ from .wav import Samples
 _CHILD = Path(__file__).with_name("espeak_child.py")
 _VARIANTS = {"female": "+f3", "male": "+m3", "neutral": ""}
 """espeak-ng's voice variants. Every voice is male by itself; f3 doubles the pitch and shifts the formants."""
+
+
+_WORDS_PER_MINUTE = 200
+_WORDS_PER_MINUTE_RANGE = (80, 450)
+_PITCH, _PITCH_MAX = 50, 99
+_PITCH_STEP_UP, _PITCH_STEP_DOWN = 0.012, 0.0062
+"""espeak-ng's pitch goes from 0 to 99, and each step changes it by this much of the usual one, as measured."""
+
+
+def prosody(manner: Manner) -> dict[str, int]:
+    """espeak-ng's own figures for a manner; what it cannot do is as near as it gets."""
+    low, high = _WORDS_PER_MINUTE_RANGE
+    change = manner.pitch - 1
+    steps = round(change / (_PITCH_STEP_UP if change > 0 else _PITCH_STEP_DOWN))
+    return {
+        "rate": min(max(round(_WORDS_PER_MINUTE * manner.rate), low), high),
+        "pitch": min(max(_PITCH + steps, 0), _PITCH_MAX),
+    }
 
 
 class EspeakSynthesizer:
@@ -72,14 +91,14 @@ class EspeakSynthesizer:
         self._greet()
         return MappingProxyType(self._languages)
 
-    def render(self, text: str, language: str, gender: str, cancellation: Cancellation) -> Speech:
+    def render(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Speech:
         """Speak ``text`` in chunks of at most 500 characters. Nothing in it is taken for markup."""
         self._greet()
         voice = self._voices[language] + _VARIANTS[gender]
         parts: list[Samples] = []
         rate_hz = 0
         for chunk in chunks(text):
-            answer = self._pool.ask({"text": chunk, "voice": voice}, cancellation)
+            answer = self._pool.ask({"text": chunk, "voice": voice, **prosody(manner)}, cancellation)
             samples, rate_hz = self._decode(answer)
             parts.append(samples)
         return Speech(np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16), rate_hz)

@@ -2,8 +2,9 @@
 
 It is started as a file and imports nothing of this package, so that it is up in a tenth of a second. Every message in
 either direction is a frame: two big-endian 32-bit lengths, a JSON object, then raw bytes. The first frame out greets
-with the engine's version and voices, each request (``text``, ``voice``, ``timeout_s``) is answered by one frame with
-either ``rate_hz`` and samples, or ``error``. It ends at end of file on stdin: then its parent is gone.
+with the engine's version and voices, each request (``text``, ``voice``, ``timeout_s``, and maybe ``rate`` in words per minute and
+``pitch`` from 0 to 99) is answered by one frame with either ``rate_hz`` and samples, or ``error``. It ends at end of file on stdin:
+then its parent is gone.
 
 Which espeak-ng is decided here and never left to the dynamic linker: Debian's ``libespeak-ng.so.1`` when it loads and has
 its data, otherwise the one in PyPI's ``espeakng-loader``. That one must be in memory, with global symbols, before
@@ -90,9 +91,10 @@ def espeak_version(library: ctypes.CDLL) -> str:
 class Speaker:
     """pyttsx3, kept to the one way of using it that works."""
 
-    def __init__(self) -> None:
+    def __init__(self, espeak: ctypes.CDLL) -> None:
         import pyttsx3  # type: ignore[import-untyped,unused-ignore]  # not before the library is loaded
 
+        self._espeak = espeak
         self._engine = pyttsx3.init("espeak")
         self._finished = threading.Event()
         self._errors: list[str] = []
@@ -100,6 +102,7 @@ class Speaker:
         self._engine.connect("error", self._on_error)
         # A file in memory: nothing is left on disk whenever this process is killed.
         self._file = os.memfd_create("speech")
+        self._engine.proxy.setBusy(False)  # it starts as busy, and would keep what is set before the first text
 
     def voices(self) -> list[dict[str, str]]:
         """Return id, language tag and English name of each voice."""
@@ -107,7 +110,7 @@ class Speaker:
             {"id": voice.id, "language": (voice.languages or [""])[0], "name": voice.name} for voice in self._engine.getProperty("voices")
         ]
 
-    def speak(self, text: str, voice: str, timeout_s: float) -> tuple[int, bytes]:
+    def speak(self, text: str, voice: str, timeout_s: float, rate: int, pitch: int) -> tuple[int, bytes]:
         """Return rate (Hz) and 16-bit samples.
 
         Raises:
@@ -117,6 +120,10 @@ class Speaker:
         self._errors.clear()
         os.ftruncate(self._file, 0)
         self._engine.setProperty("voice", voice)
+        self._engine.setProperty("rate", rate)
+        self._engine.setProperty("pitch", pitch)
+        # These are set on a thread of espeak-ng's own, and a text that comes at once is spoken as if they had not been.
+        self._espeak.espeak_Synchronize()
         self._engine.save_to_file(text, f"/proc/self/fd/{self._file}")
         self._engine.runAndWait()
         # runAndWait may be back before the last callback: only this event says that the file is written.
@@ -146,16 +153,18 @@ class Speaker:
 
 def serve(source: BinaryIO, sink: BinaryIO, library: str) -> None:
     """Greet, then answer requests until end of file, or until one failed: espeak-ng may still be at it."""
-    espeak = espeak_version(load_espeak(library))
-    speaker = Speaker()
-    version = f"{espeak} (pyttsx3 {importlib.metadata.version('pyttsx3')})"
+    espeak = load_espeak(library)
+    number = espeak_version(espeak)
+    speaker = Speaker(espeak)
+    version = f"{number} (pyttsx3 {importlib.metadata.version('pyttsx3')})"
     _send(sink, pack({"version": version, "voices": speaker.voices()}))
     while request := _receive(source):
         timeout_s = float(request["timeout_s"])
         # Should espeak-ng hang with the parent gone, the alarm's default action ends the process.
         signal.setitimer(signal.ITIMER_REAL, 2 * timeout_s + 1)
         try:
-            rate_hz, samples = speaker.speak(request["text"], request["voice"], timeout_s)
+            manner = request.get("rate", 200), request.get("pitch", 50)
+            rate_hz, samples = speaker.speak(request["text"], request["voice"], timeout_s, *manner)
         except RuntimeError as error:
             _send(sink, pack({"error": str(error)}))
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from . import tones
+from . import tones, wav
 from .cache import Cache, PreparedAudio, cache_key
 from .cancel import Cancellation
 from .decode import decode
@@ -22,6 +22,9 @@ from .fetch import fetch
 from .language import match_language
 from .limits import Limits
 from .local_file import hash_file, open_file
+from .manner import PLAIN, SILENT_DB
+from .script import Utterance, script, whole
+from .ssml import Pause, Spoken
 from .synthesizer import GENDERS, Speech, Synthesizer
 from .text import check_text
 from .url import is_url, parse_url, shown
@@ -72,11 +75,12 @@ class AudioLibrary:
         """Refuse what :meth:`speech` would refuse. Fast; the first call may start the synthesizer to learn its languages (0.2 s).
 
         Raises:
-            SpeechError: EmptyText, TextTooLong, UnspeakableText, UnknownLanguage, UnknownGender, SynthesisFailed.
+            SpeechError: EmptyText, TextTooLong, UnspeakableText, BadSsml, UnknownLanguage, UnknownGender, SynthesisFailed.
             Cancelled: the library is closed.
         """
         with self._work(None):
-            self._checked_language(text, language, gender)
+            check_text(text, self._limits.text_max_chars)
+            self._checked_language(whole(text, language).language, gender)
 
     def check_stream(self, url: str) -> None:
         """Refuse what is known to fail without reading: scheme, private address in the URL, path outside the root, missing file.
@@ -92,30 +96,36 @@ class AudioLibrary:
                 open_file(url, self._root, self._limits).close()
 
     def speech(self, text: str, language: str = "en-US", gender: str = "female", cancel: threading.Event | None = None) -> PreparedAudio:
-        """Return ``text`` spoken. Milliseconds when cached, about 30 ms a sentence when not.
+        """Return ``text``, plain or SSML (:mod:`media.ssml`), spoken. Milliseconds when cached, about 30 ms a sentence when not.
 
         Raises:
             SpeechError: as :meth:`check_speech`; EmptyText also when the engine makes nothing but silence of the text.
             Cancelled: ``cancel`` was set, or the library closed.
         """
+        check_text(text, self._limits.text_max_chars)
+        return self.utter(whole(text, language), gender, cancel)
+
+    def utterances(self, text: str, language: str = "en-US") -> tuple[Utterance, ...]:
+        """Return ``text`` in parts for :meth:`utter`, in order, so that the first can be heard while the others are made. Fast.
+
+        Raises:
+            SpeechError: EmptyText, TextTooLong, UnspeakableText, BadSsml.
+        """
+        check_text(text, self._limits.text_max_chars)
+        return script(text, language)
+
+    def utter(self, utterance: Utterance, gender: str = "female", cancel: threading.Event | None = None) -> PreparedAudio:
+        """Return one part of a text spoken. Raises like :meth:`speech`."""
         with self._work(cancel) as cancellation:
-            tag = self._checked_language(text, language, gender)
-            engine = self._synthesizer
-            key = cache_key(
-                kind="speech", text=text, language=tag, gender=gender, engine=engine.name, version=engine.version, rate_hz=self._rate_hz
-            )
+            tag = self._checked_language(utterance.language, gender)
+            key = self._key_of_speech(utterance, tag, gender)
             if (ready := self._cache.get(key)) is not None:
                 self._count_speech(is_hit=True)
                 return ready
             with self._cache.exclusive(key, cancellation):
                 ready = self._cache.get(key)
                 self._count_speech(is_hit=ready is not None)
-                if ready is not None:
-                    return ready
-                samples = self._at_our_rate(engine.render(text, tag, gender, cancellation))
-                if not len(samples) or int(np.abs(samples.astype(np.int32)).max()) <= _SILENT_PEAK:
-                    raise EmptyText(text)
-                return self._cache.put(key, [samples])
+                return ready or self._cache.put(key, self._rendered(utterance, tag, gender, cancellation))
 
     def stream(self, url: str, cancel: threading.Event | None = None) -> PreparedAudio:
         """Return the audio of an http(s) URL or of a file under the media root. The source is read on every call, decoded once.
@@ -132,6 +142,37 @@ class AudioLibrary:
                     return self._decoded(file, download.sha256, name, cancellation)
             with open_file(url, self._root, self._limits) as file:
                 return self._decoded(file, hash_file(file, cancellation), name, cancellation)
+
+    def louder(self, audio: PreparedAudio, volume_db: float, cancel: threading.Event | None = None) -> PreparedAudio:
+        """Return the same sound louder, or quieter; as it is at 0 dB.
+
+        Raises:
+            Cancelled: ``cancel`` was set, or the library closed.
+        """
+        if volume_db == 0.0:
+            return audio
+        with self._work(cancel) as cancellation:
+            key = cache_key(kind="louder", of=audio.path.stem, volume_db=volume_db, rate_hz=self._rate_hz)
+            with self._cache.exclusive(key, cancellation):
+                return self._cache.get(key) or self._cache.put(key, tones.amplified(wav.read(audio.path)[0], volume_db))
+
+    def beep(self, frequency_hz: float = 1000.0, duration_s: float = 0.4, volume_db: float = 0.0) -> PreparedAudio:
+        """Return a short tone.
+
+        Raises:
+            Cancelled: the library is closed.
+        """
+        key = cache_key(kind="beep", hz=frequency_hz, seconds=duration_s, volume_db=volume_db, rate_hz=self._rate_hz)
+        return self._made(key, lambda: tones.beep(frequency_hz, duration_s, self._rate_hz, volume_db=volume_db))
+
+    def digit_tones(self, digits: str, duration_s: float, interval_s: float) -> PreparedAudio:
+        """Return keys as tones, each followed by silence (:func:`media.tones.dtmf`).
+
+        Raises:
+            Cancelled: the library is closed.
+        """
+        key = cache_key(kind="digits", digits=digits, seconds=(duration_s, interval_s), rate_hz=self._rate_hz)
+        return self._made(key, lambda: tones.dtmf(digits, duration_s, interval_s, self._rate_hz))
 
     def ringback(self) -> PreparedAudio:
         """Return six seconds of North American ringback, to be played in a loop (:func:`media.tones.ringback`).
@@ -158,6 +199,10 @@ class AudioLibrary:
             while self._at_work:
                 self._changed.wait()
 
+    def _made(self, key: str, make: Callable[[], Samples]) -> PreparedAudio:
+        with self._work(None) as cancellation, self._cache.exclusive(key, cancellation):
+            return self._cache.get(key) or self._cache.put(key, [make()])
+
     @contextmanager
     def _work(self, cancel: threading.Event | None) -> Iterator[Cancellation]:
         with self._changed:
@@ -180,8 +225,40 @@ class AudioLibrary:
             else:
                 self.speech_misses += 1
 
-    def _checked_language(self, text: str, language: str, gender: str) -> str:
-        check_text(text, self._limits.text_max_chars)
+    def _key_of_speech(self, utterance: Utterance, tag: str, gender: str) -> str:
+        engine = self._synthesizer
+        match utterance.parts:
+            case (Spoken(text, manner),) if manner == PLAIN:
+                said: object = text
+            case parts:
+                said = [
+                    part.duration_s if isinstance(part, Pause) else (part.text, part.manner.rate, part.manner.pitch, part.manner.volume_db)
+                    for part in parts
+                ]
+        return cache_key(
+            kind="speech", text=said, language=tag, gender=gender, engine=engine.name, version=engine.version, rate_hz=self._rate_hz
+        )
+
+    def _rendered(self, utterance: Utterance, tag: str, gender: str, cancellation: Cancellation) -> list[Samples]:
+        """What the engine makes of it, at our rate.
+
+        Raises:
+            EmptyText: nothing but silence, and it is all of its text.
+        """
+        made: list[Samples] = []
+        peak = 0
+        for part in utterance.parts:
+            if isinstance(part, Pause):
+                made.append(tones.silence(part.duration_s, self._rate_hz))
+                continue
+            samples = self._at_our_rate(self._synthesizer.render(part.text, tag, gender, cancellation, part.manner))
+            peak = max(peak, int(np.abs(samples.astype(np.int32)).max(initial=0)))
+            made.extend(_at_volume(samples, part.manner.volume_db))
+        if peak <= _SILENT_PEAK and utterance.is_alone:
+            raise EmptyText(" ".join(part.text for part in utterance.parts if isinstance(part, Spoken)))
+        return made
+
+    def _checked_language(self, language: str, gender: str) -> str:
         if gender not in GENDERS:
             raise UnknownGender(gender, GENDERS)
         return match_language(language, self._synthesizer.languages())
@@ -206,3 +283,9 @@ class AudioLibrary:
         after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise NotAudio(name, "the file was changed while it was read")
+
+
+def _at_volume(samples: Samples, volume_db: float) -> Iterable[Samples]:
+    if volume_db == SILENT_DB:
+        return [np.zeros_like(samples)]
+    return tones.amplified(samples, volume_db) if volume_db else [samples]

@@ -92,7 +92,7 @@ class CheckedTransport(httpx.BaseTransport):
         """Send ``request``; the body of the response is read as it is iterated."""
         url = httpcore.URL(scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path)
         response = self._pool.handle_request(
-            httpcore.Request(request.method, url, headers=request.headers.raw, extensions=request.extensions)
+            httpcore.Request(request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions)
         )
         return httpx.Response(response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .cancel import Cancellation
+from .manner import PLAIN, Manner
 from .wav import Samples
 
 GENDERS = ("female", "male", "neutral")
@@ -37,8 +38,10 @@ class Synthesizer(Protocol):
         """Return the languages spoken: lower-case BCP 47 tag -> name in English. Fast after the first call."""
         ...
 
-    def render(self, text: str, language: str, gender: str, cancellation: Cancellation) -> Speech:
+    def render(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Speech:
         """Speak ``text``, which has been checked, in a language of :meth:`languages` with a gender of ``GENDERS``.
+
+        Of ``manner`` pace and pitch are meant; the loudness is changed afterwards.
 
         Raises:
             SpeechError: in most cases SynthesisFailed.

@@ -30,8 +30,13 @@ def check_text(text: str, max_chars: int) -> None:
     for position, character in enumerate(text):
         if unicodedata.category(character) in {"Cc", "Cs"} and character not in _ALLOWED_CONTROLS:
             raise UnspeakableText(character, position)
-    if not any(unicodedata.category(character)[0] in "LNS" or character in _SPOKEN_PUNCTUATION for character in text):
+    if not is_speakable(text):
         raise EmptyText(text)
+
+
+def is_speakable(text: str) -> bool:
+    """Whether there is a letter, digit or symbol in it."""
+    return any(unicodedata.category(character)[0] in "LNS" or character in _SPOKEN_PUNCTUATION for character in text)
 
 
 def chunks(text: str, max_chars: int = CHUNK_MAX_CHARS) -> list[str]:

@@ -15,7 +15,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sipcore.actions import Action, Answer, Connect, Play, Reject, Talk, Transfer
+    from sipcore.actions import (
+        Action,
+        Amd,
+        Answer,
+        Beep,
+        Branch,
+        ConditionVariable,
+        Confirm,
+        Connect,
+        DigitsReceive,
+        DigitsSend,
+        Echo,
+        Fetch,
+        Goto,
+        Hangup,
+        Hold,
+        Mute,
+        Play,
+        RecordingPause,
+        RecordingResume,
+        RecordingStart,
+        RecordingStop,
+        Reject,
+        Sleep,
+        Stop,
+        Talk,
+        Transfer,
+        Unhold,
+        Unmute,
+        VariableSet,
+        WebhookSend,
+    )
     from sipcore.addresses import Address
     from sipcore.calls import AsyncCall
     from sipcore.config import Config
@@ -29,6 +60,7 @@ if TYPE_CHECKING:
         Fault,
         InvalidRequest,
         InvalidState,
+        RecordingNotFound,
         SipcoreError,
         SwitchClosed,
         SwitchDraining,
@@ -36,6 +68,7 @@ if TYPE_CHECKING:
     from sipcore.events import (
         ActionFinished,
         ActionStarted,
+        AnswererDetected,
         CallAnswered,
         CallCreated,
         CallDialing,
@@ -48,21 +81,57 @@ if TYPE_CHECKING:
         CallRinging,
         CallUpdated,
         DigitReceived,
+        DigitsGathered,
         LegResult,
+        RecordingFinished,
+        RecordingStarted,
         Registration,
         RtpSourceMoved,
         RtpStopped,
         TransferRequested,
         TransferUpdated,
     )
+    from sipcore.plan import Plan, PlannedAction
     from sipcore.record import CallRecord, Page
+    from sipcore.recordings import Recording, RecordingPage
     from sipcore.switch import AsyncSwitch
     from sipcore.sync import Call, Switch
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "sipcore.actions": ("Action", "Answer", "Connect", "Play", "Reject", "Talk", "Transfer"),
+    "sipcore.actions": (
+        "Action",
+        "Amd",
+        "Answer",
+        "Beep",
+        "Branch",
+        "ConditionVariable",
+        "Confirm",
+        "Connect",
+        "DigitsReceive",
+        "DigitsSend",
+        "Echo",
+        "Fetch",
+        "Goto",
+        "Hangup",
+        "Hold",
+        "Mute",
+        "Play",
+        "RecordingPause",
+        "RecordingResume",
+        "RecordingStart",
+        "RecordingStop",
+        "Reject",
+        "Sleep",
+        "Stop",
+        "Talk",
+        "Transfer",
+        "Unhold",
+        "Unmute",
+        "VariableSet",
+        "WebhookSend",
+    ),
     "sipcore.addresses": ("Address",),
     "sipcore.calls": ("AsyncCall",),
     "sipcore.config": ("Config",),
@@ -76,6 +145,7 @@ _HOMES = {
         "Fault",
         "InvalidRequest",
         "InvalidState",
+        "RecordingNotFound",
         "SipcoreError",
         "SwitchClosed",
         "SwitchDraining",
@@ -83,6 +153,7 @@ _HOMES = {
     "sipcore.events": (
         "ActionFinished",
         "ActionStarted",
+        "AnswererDetected",
         "CallAnswered",
         "CallCreated",
         "CallDialing",
@@ -95,14 +166,19 @@ _HOMES = {
         "CallRinging",
         "CallUpdated",
         "DigitReceived",
+        "DigitsGathered",
         "LegResult",
+        "RecordingFinished",
+        "RecordingStarted",
         "Registration",
         "RtpSourceMoved",
         "RtpStopped",
         "TransferRequested",
         "TransferUpdated",
     ),
+    "sipcore.plan": ("Plan", "PlannedAction"),
     "sipcore.record": ("CallRecord", "Page"),
+    "sipcore.recordings": ("Recording", "RecordingPage"),
     "sipcore.switch": ("AsyncSwitch",),
     "sipcore.sync": ("Call", "Switch"),
 }
@@ -110,13 +186,17 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped by module, as above
     "__version__",
-    "Action", "Answer", "Connect", "Play", "Reject", "Talk", "Transfer",
-    "Address", "Config",
+    "Action", "Amd", "Answer", "Beep", "Confirm", "Connect", "DigitsReceive", "DigitsSend", "Play", "Reject", "Talk", "Transfer",
+    "Branch", "ConditionVariable", "Fetch", "Goto", "Hangup", "Sleep", "Stop", "VariableSet", "WebhookSend",
+    "Echo", "Hold", "Mute", "RecordingPause", "RecordingResume", "RecordingStart", "RecordingStop", "Unhold", "Unmute",
+    "Recording", "RecordingFinished", "RecordingNotFound", "RecordingPage", "RecordingStarted",
+    "Address", "Config", "Plan", "PlannedAction",
     "ActionFailed", "CallFailed", "CallNotFound", "CapacityError", "ConfigError", "EngineError", "Fault", "InvalidRequest", "InvalidState",
     "SipcoreError", "SwitchClosed", "SwitchDraining",
     "ActionFinished", "ActionStarted", "CallAnswered", "CallCreated", "CallDialing", "CallEvent", "CallHangingUp", "CallHangup",
-    "CallHeld", "CallMediaStarted", "CallResumed", "CallRinging", "CallUpdated", "DigitReceived", "LegResult", "Registration",
-    "RtpSourceMoved", "RtpStopped", "TransferRequested", "TransferUpdated",
+    "CallHeld", "CallMediaStarted", "CallResumed", "CallRinging", "CallUpdated", "DigitReceived", "DigitsGathered", "LegResult",
+    "Registration",
+    "AnswererDetected", "RtpSourceMoved", "RtpStopped", "TransferRequested", "TransferUpdated",
     "CallRecord", "Page", "AsyncCall", "AsyncSwitch", "Call", "Switch",
 ]  # fmt: skip
 

@@ -48,6 +48,8 @@ class HangupReason(StrEnum):
     TIMEOUT = "timeout"
     DIALOUT = "dialout"
     FAILED = "failed"
+    AMD = "amd"
+    """A machine has answered."""
 
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Unpack, cast
 
-from sipcore.actions import Action, Answer, Connect, Play, Reject, Talk, Transfer, parse_action
+from sipcore.actions import Action, Amd, Answer, Beep, Connect, DigitsReceive, DigitsSend, Play, Reject, Talk, Transfer, parse_action
+from sipcore.actions.calling import ConnectOptions
+from sipcore.actions.recording import (
+    DEFAULT_ECHO_MS,
+    Channels,
+    Direction,
+    Echo,
+    Format,
+    Hold,
+    Mute,
+    RecordingPause,
+    RecordingResume,
+    RecordingStart,
+    RecordingStop,
+    Unhold,
+    Unmute,
+)
 from sipcore.addresses import Address
-from sipcore.errors import ActionFailed, CallNotFound, Fault, InvalidRequest, InvalidState, SwitchDraining
+from sipcore.errors import ActionFailed, CallNotFound, Fault, InvalidRequest, InvalidState, RecordingNotFound, SwitchDraining
 from sipcore.events import CallEvent, CallHangup
 from sipcore.exchange import Exchange
+from sipcore.paging import check_paging
 from sipcore.performer import Performer
 from sipcore.performing.refused import NobodyAnswered
 from sipcore.record import CallRecord, Page
+from sipcore.recordings import Recording
 from sipcore.request import parse_request, parse_requests
 from sipcore.session import Session
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.store_thread import StoreThread
 from sipcore.wire import TracedMessage
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 
 
 class CallsHost(Protocol):
@@ -76,6 +91,19 @@ class AsyncCall:
     def event_url(self) -> str:
         """Where the events of the call are to be sent (`sipcore serve` does); empty: nowhere."""
         return self._session.event_url
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that were set by now, by users and by actions (`digits`, ...): a copy."""
+        return self._session.variables.to_dict()
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable, for actions from now on.
+
+        Raises:
+            InvalidRequest: the name or the value cannot be, or it would be too much.
+        """
+        self._session.variables.set(name, value)
 
     @property
     def first_play_at(self) -> datetime | None:
@@ -145,31 +173,155 @@ class AsyncCall:
         """Answer the call; returns when the caller knows, at once when it is answered already."""
         await self._performer.order(Answer())
 
-    async def talk(self, text: str, language: str = "en-US", gender: Literal["female", "male", "neutral"] = "female") -> None:
-        """Speak a text to its end; before the answer it is early media."""
-        await self.perform(Talk(text, language, gender))
+    async def talk(
+        self,
+        text: str,
+        language: str = "en-US",
+        gender: Literal["female", "male", "neutral"] = "female",
+        *,
+        barge_in: str = "",
+        loop: int = 1,
+        volume_db: float = 0.0,
+        pause_ms: int = 0,
+    ) -> None:
+        """Speak a text to its end, or until a key of `barge_in` is pressed; before the answer it is early media.
 
-    async def play(self, *stream_urls: str) -> None:
-        """Play files or URLs one after the other; before the answer they are early media."""
-        await self.perform(Play(stream_urls))
+        Options as those of `Talk`.
+        """
+        await self.perform(Talk(text, language, gender, barge_in=barge_in, loop=loop, volume_db=volume_db, pause_ms=pause_ms))
+
+    async def play(self, *stream_urls: str, barge_in: str = "", loop: int = 1, volume_db: float = 0.0, pause_ms: int = 0) -> None:
+        """Play files or URLs one after the other, or until a key of `barge_in` is pressed; before the answer they are early media.
+
+        Options as those of `Play`.
+        """
+        await self.perform(Play(stream_urls, barge_in=barge_in, loop=loop, volume_db=volume_db, pause_ms=pause_ms))
+
+    async def beep(self, frequency_hz: float = 1000.0, duration_ms: int = 400) -> None:
+        """Sound a short tone."""
+        await self.perform(Beep(frequency_hz, duration_ms))
+
+    async def gather(
+        self, max_digits: int = 1, timeout_s: float = 5.0, *, digit_timeout_s: float | None = None, finish_key: str = ""
+    ) -> str:
+        """Read the keys that are pressed, those first that were pressed before; what was read, empty when nothing was.
+
+        Args:
+            max_digits: So many at most; 0: any number.
+            timeout_s: How long to wait for the first digit, in seconds; 0: until the call ends.
+            digit_timeout_s: How long to wait for each further one; as long as for the first by default.
+            finish_key: Keys that end it and are no part of the digits: `#`, or `any`.
+        """
+        between_s = timeout_s if digit_timeout_s is None else digit_timeout_s
+        await self.perform(DigitsReceive(max_digits, finish_key, False, 0, float(timeout_s), float(between_s)))  # noqa: FBT003
+        return self._session.gathered
+
+    async def send_digits(
+        self,
+        digits: str,
+        duration_ms: int = 200,
+        interval_ms: int = 100,
+        mode: Literal["auto", "rfc4733", "info", "inband"] = "auto",
+    ) -> None:
+        """Press keys for the far end; done when the last one is up again. As `DigitsSend`."""
+        await self.perform(DigitsSend(digits, duration_ms, interval_ms, mode))
 
     async def connect(
-        self, *destinations: Address | str, source: Address | str | None = None, timeout_s: float = 60.0, trunk: str = ""
+        self,
+        *destinations: Address | str,
+        source: Address | str | None = None,
+        timeout_s: float = 60.0,
+        trunk: str = "",
+        **options: Unpack[ConnectOptions],
     ) -> AsyncCall | None:
-        """Ring every destination at once, bridge the first that answers, and return when either side has hung up.
+        """Ring the destinations, and return when one has answered and is bridged; `options` are the others of `Connect`.
 
-        A caller who is not answered yet hears ringback, and is answered when somebody else is.
+        A caller who is not answered yet hears ringback, and is answered when somebody else is. While the two talk, `await leg.ended()`
+        waits for the end of it and `leg.hangup()` ends it. What else is ordered of this call meanwhile is done when they have talked. A
+        handler that returns before does not end the call: that waits for the end of the bridge, too.
 
         Returns:
-            The leg that was bridged, which is over; `None` when nobody answered, and this call goes on.
+            The leg that is bridged; `None` when nobody answered, and this call goes on.
         """
+        action = parse_action(Connect(destinations, source, timeout_s, trunk=trunk, **options))
+        assert isinstance(action, Connect)
         try:
-            legs = await self.perform(Connect(destinations, source, timeout_s, trunk=trunk))
+            leg = await self._performer.connect(action)
         except ActionFailed as failed:
             if isinstance(failed.__cause__, NobodyAnswered):
                 return None
             raise
-        return next((leg for leg in legs if leg.record.tm_progressing is not None), None)
+        return AsyncCall(leg, self._performer.of(leg))
+
+    async def start_recording(
+        self,
+        format: Format = "wav",  # noqa: A002 - the option's name
+        channels: Channels = "mono",
+        *,
+        end_of_silence_s: float = 0.0,
+        end_of_key: str = "",
+        duration_s: float = 0.0,
+        beep_start: bool = False,
+    ) -> Recording:
+        """Record the call from now on; returns when it has begun. `recordings.wait` of the switch waits for the file.
+
+        Options as those of `RecordingStart`.
+        """
+        await self.perform(RecordingStart(format, channels, end_of_silence_s, end_of_key, duration_s, beep_start))
+        return await self._last_recording()
+
+    async def stop_recording(self) -> Recording:
+        """End the recording."""
+        await self.perform(RecordingStop())
+        return await self._last_recording()
+
+    async def pause_recording(self) -> None:
+        """Write nothing down until `resume_recording`."""
+        await self.perform(RecordingPause())
+
+    async def resume_recording(self) -> None:
+        """Go on with the recording."""
+        await self.perform(RecordingResume())
+
+    async def _last_recording(self) -> Recording:
+        recording_id = self.record.recording_ids[-1]
+        found = await self._performer.host.recorder.get(recording_id)
+        if found is None:
+            raise RecordingNotFound(recording_id)
+        return found
+
+    async def detect_answerer(
+        self, *, waits_for_beep: bool = False, duration_ms: int = 5000, beep_timeout_s: float = 60.0
+    ) -> Literal["human", "machine", "notsure"]:
+        """Find out by listening who has answered; with `waits_for_beep` a machine's greeting is waited for.
+
+        Raises:
+            ActionFailed: the call is not answered, or no audio comes.
+        """
+        await self.perform(
+            Amd(machine_handle="continue", waits_for_beep=waits_for_beep, duration_ms=duration_ms, beep_timeout_s=beep_timeout_s)
+        )
+        return cast("Literal['human', 'machine', 'notsure']", self.variables["amd.status"])
+
+    async def echo(self, duration_ms: int = DEFAULT_ECHO_MS) -> None:
+        """Let the far end hear itself for so long."""
+        await self.perform(Echo(duration_ms))
+
+    async def mute(self, direction: Direction = "in") -> None:
+        """Silence what the far end says (`in`), what it hears (`out`), or `both`."""
+        await self.perform(Mute(direction))
+
+    async def unmute(self, direction: Direction = "both") -> None:
+        """Undo `mute`."""
+        await self.perform(Unmute(direction))
+
+    async def hold(self, music: str = "") -> None:
+        """Put the far end on hold, with a file or URL as music or none; returns at once."""
+        await self.perform(Hold(music))
+
+    async def unhold(self) -> None:
+        """Take it back."""
+        await self.perform(Unhold())
 
     async def transfer(self, target: Address | str, timeout_s: float = 60.0) -> None:
         """Ask the far end to call `target` in our place (REFER); the call is over when it has."""
@@ -201,6 +353,7 @@ class AsyncCalls:
         source: object = None,
         actions: Sequence[Action | Mapping[str, Any]] | None = None,
         trunk: str | None = None,
+        variables: Mapping[str, str] | None = None,
         user_id: int = 1,
     ) -> AsyncCall:
         """Place a call; returns at once, nothing here waits for the network.
@@ -211,6 +364,7 @@ class AsyncCalls:
             source: Who calls; the `caller_id` of the switch by default.
             actions: What to do after the answer; with none the call is hung up then.
             trunk: The trunk to call over, by name; chosen by destination by default.
+            variables: What `${name}` stands for in the actions.
             user_id: Whose call it is.
 
         Raises:
@@ -219,7 +373,7 @@ class AsyncCalls:
             SwitchClosed: the switch is not open, or about to close.
         """
         exchange = self._taking()
-        keywords = {"destination": destination, "source": source, "actions": actions, "trunk": trunk}
+        keywords = {"destination": destination, "source": source, "actions": actions, "trunk": trunk, "variables": variables}
         if body is not None:
             if doubled := [name for name, value in keywords.items() if value is not None]:
                 raise InvalidRequest([Fault(name, "is given beside a whole request") for name in doubled])
@@ -270,7 +424,7 @@ class AsyncCalls:
         Raises:
             InvalidRequest: the size is less than 1, or the token is no time.
         """
-        _check_paging(page_size, page_token)
+        check_paging(page_size, page_token)
         _ = self._switch.exchange
         return await self._switch.store.list(page_size, page_token or None, user_id)
 
@@ -311,20 +465,3 @@ class AsyncCalls:
 def _check_object(body: object) -> None:
     if not isinstance(body, Mapping):
         raise InvalidRequest(f"a request is an object, not {type(body).__name__}")
-
-
-def _check_paging(page_size: object, page_token: object) -> None:
-    if isinstance(page_size, bool) or not isinstance(page_size, int) or page_size < 1:
-        raise InvalidRequest([Fault("page_size", f"must be a number from 1 to 100, not {page_size!r}")])
-    if page_token and not (isinstance(page_token, str) and _is_time(page_token)):
-        raise InvalidRequest([Fault("page_token", f"{page_token!r} is not a next_page_token")])
-
-
-def _is_time(text: str) -> bool:
-    if not _TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text.ljust(26, "0") if "." in text else text)
-    except ValueError:
-        return False
-    return True

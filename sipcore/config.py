@@ -16,6 +16,7 @@ from platformdirs import user_cache_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sipcore.addresses import SipUri
+from sipcore.config_flow import FlowConfig
 from sipcore.config_http import HttpConfig, HttpUser
 from sipcore.config_inbound import InboundRule
 from sipcore.config_trunks import Caller, HeaderText, HostName, Network, PhoneConfig, TrunkConfig, conflicts, trunk_address
@@ -74,7 +75,7 @@ class Config(BaseModel):
     accept_from: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     """Sources of no trunk that may call in, when an inbound rule matches."""
     stranger_share: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """The part of `max_legs` that calls of `accept_from` may have, which leaves room for trunks and phones; all of it where there are none."""
+    """The part of `max_legs` that calls of `accept_from` may have, for room for trunks and phones; all of it where there are none."""
     unanswered_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """The part of `max_legs` that incoming calls may have before they are answered."""
     inbound: tuple[InboundRule, ...] = ()
@@ -116,9 +117,15 @@ class Config(BaseModel):
     """Files that `play` names by path are under this folder."""
     recordings_dir: Path = Path("recordings")
     """Where recordings are kept."""
+    recording_max_s: Annotated[float, Field(gt=0, le=86_400)] = 14_400.0
+    """How long one recording may be; it ends then."""
+    recording_max_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
+    """What one recording may write while it runs, in MiB: about 2 a minute; it ends then."""
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("sipcore") / "audio")
     """Prepared audio; may be deleted at any time."""
     cache_max_mb: Annotated[int, Field(ge=1)] = 1024
+    voice: str = ""
+    """A voice for Piper, the file `name.onnx` with `name.onnx.json` beside it; speaks its language. Empty: espeak-ng speaks all."""
     allow_private_urls: bool = True
     """Whether `play` may fetch from private, loopback and link-local addresses."""
     store: str = ":memory:"
@@ -134,9 +141,13 @@ class Config(BaseModel):
     """How long a call may stay unanswered before it ends with `dialout`."""
     max_duration_s: Annotated[float, Field(gt=0)] = 14_400.0
     """How long a call may last after the answer before it ends with `timeout`."""
+    kept_digits: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Keys pressed that wait for a `digits_receive`; more are told as events only."""
     hangup_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long we wait for the far end to confirm a BYE or CANCEL before the record is closed."""
 
+    flow: FlowConfig = FlowConfig()
+    """Limits on action lists."""
     http: HttpConfig = HttpConfig()
     """The HTTP interface of `sipcore serve`."""
 
@@ -189,6 +200,7 @@ def load_config(path: str | Path, **overrides: Any) -> Config:
 
 _TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     (): Config,
+    ("flow",): FlowConfig,
     ("http",): HttpConfig,
     ("http", "users"): HttpUser,
     ("trunks",): TrunkConfig,

@@ -16,7 +16,7 @@ from sipcore.errors import Fault, InvalidRequest
 CODECS: Final = {
     "PCMU": "PCMU/8000",
     "PCMA": "PCMA/8000",
-    "G722": "G722/16000",
+    "G722": "G722/8000",  # the RTP clock; it samples at 16 kHz (RFC 3551 §4.5.2)
     "ILBC": "iLBC/8000",
     "GSM": "GSM/8000",
     "SPEEX": "speex/8000",
@@ -155,7 +155,8 @@ def _codec(value: str) -> str:
     return CODECS[value.upper()]
 
 
-def _headers(value: dict[str, str]) -> dict[str, str]:
+def further_headers(value: dict[str, str]) -> dict[str, str]:
+    """For validators: headers that may be added to an INVITE."""
     for name, text in value.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not the name of a SIP header")
@@ -217,7 +218,7 @@ class TrunkConfig(BaseModel):
     """The caller id of calls over this trunk that name no source."""
     p_asserted_identity: bool = False
     """Also send the caller id as P-Asserted-Identity (RFC 3325)."""
-    headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(further_headers)] = Field(default_factory=dict)
     """Further headers of each INVITE."""
 
     codecs: tuple[Annotated[str, AfterValidator(_codec)], ...] = ()
@@ -261,6 +262,8 @@ class PhoneConfig(BaseModel):
     """`from_domain`, or "sipcore", by default."""
     caller_id: Caller = None
     """Who calls, whatever its From says."""
+    algorithms: Annotated[tuple[Literal["SHA-256", "MD5"], ...], Field(min_length=1)] = ("MD5",)
+    """What it is asked to prove itself with, the preferred one first (RFC 8760). Some phones stumble over any but MD5: baresip 1.0."""
 
 
 def conflicts(trunks: Sequence[TrunkConfig], phones: Sequence[PhoneConfig], *, has_default: bool) -> list[Fault]:

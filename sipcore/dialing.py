@@ -90,7 +90,7 @@ class Dialing:
             return False
         target = lenient_address(event.redirect_uri)
         try:
-            dial = self._trunks.dial(session.id, session.group_id, session.record.source, target, session.trunk)
+            dial = self._trunks.dial(session.id, session.group_id, session.record.source, target, session.trunk, session.extras)
         except InvalidRequest as error:
             log.warning("call %s: redirected to %s: %s", session.id, target, error)
             return False
@@ -107,4 +107,4 @@ class Dialing:
         return Granted() if trunk is None else self._admission.ask(trunk.name, call_id, self._loop.time())
 
     def _dial(self, session: Session, destination: Address) -> None:
-        session.dial(self._trunks.dial(session.id, session.group_id, session.record.source, destination, session.trunk))
+        session.dial(self._trunks.dial(session.id, session.group_id, session.record.source, destination, session.trunk, session.extras))

@@ -8,7 +8,7 @@ The promises an engine makes:
   `CapacityError` and keeps nothing.
 * `submit` never blocks and never raises for what the network or the far end does: that comes back as an event.
 * After `Dial` of a call, exactly one `CallDisconnected` follows, on every path, a killed worker included, and it is the last
-  event of that call. A command for a call that is unknown or over is ignored.
+  event of that call but for `RecordingFinished`. A command for a call that is unknown or over is ignored.
   The id may be dialled again after it (a redirection does so).
 * Commands of one call are carried out in the order of submission, events arrive in the order they happened.
 * `Play`, `Bridge` before the media of a leg is up are kept and take effect as soon as it is.
@@ -143,8 +143,51 @@ class StopPlay:
 
 
 @dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys: as RFC 4733 events, or as INFO with `application/dtmf-relay`; in tones they are played as a file.
+
+    Ends with `DigitsSent`, unless the leg ends first. Digits of one leg are sent one after the other; new ones replace those that are
+    not sent yet, which end with the error "replaced". A leg without media gets `DigitsSent` with an error, and so does one whose far end
+    takes no telephone-event (`NO_TELEPHONE_EVENT`) or refuses INFO.
+    """
+
+    call_id: str
+    send_id: str
+    digits: str
+    """0-9, A-D, `#`, `*`"""
+    duration_ms: int = 200
+    interval_ms: int = 100
+    """Silence after each digit. With RFC 4733 it is longer where it has to be: an event ends with three packets (§2.5.1.4)."""
+    mode: str = "rfc4733"
+    """`rfc4733` or `info`"""
+
+
+NO_TELEPHONE_EVENT = "the far end takes no telephone-event"
+"""What `DigitsSent` says when RFC 4733 was not negotiated."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopDigits:
+    """Send no more digits of this id; no `DigitsSent` follows. Ignored when they are sent already."""
+
+    call_id: str
+    send_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitDigits:
+    """Somebody waits for digits of this leg, so that they are told at once, or does no longer.
+
+    Otherwise they may be told 100 ms late, and their process sleeps longer.
+    """
+
+    call_id: str
+    is_awaited: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
-    """Let two legs of one group hear each other, both ways."""
+    """Let two legs of one group hear each other, both ways. A leg bridged with itself hears itself."""
 
     call_id: str
     peer_id: str
@@ -156,6 +199,57 @@ class Unbridge:
 
     call_id: str
     peer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Silence a leg, or let it be heard again; what is connected to it stays connected.
+
+    `in`: nobody hears what the far end says. `out`: the far end hears nothing. `both`.
+    """
+
+    call_id: str
+    direction: str
+    is_muted: bool = True
+
+
+def recording_files(path: str) -> tuple[str, str]:
+    """Where `StartRecording` writes: what the far end says, and what it hears."""
+    return f"{path}.said.wav", f"{path}.heard.wav"
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecording:
+    """Record a leg, from now on, into the two files of `recording_files(path)`: 16-bit PCM mono WAV, sample-aligned.
+
+    Each file can be played at any moment: at most about a second is missing at its end. Ends with `RecordingFinished`, which may follow the
+    `CallDisconnected` of its call.
+    """
+
+    call_id: str
+    recording_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """End a recording; ignored when it is over already."""
+
+    call_id: str
+    recording_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAudio:
+    """Carry what the far end says to call control, and what call control says to the far end, as `sipcore.audiowire` has it.
+
+    The engine connects to `address` at once; there is silence as long as the leg has no media. It goes on until either end closes the
+    socket: the engine does so at the end of the leg. `AudioRefused` comes instead when it cannot begin.
+    """
+
+    call_id: str
+    audio_id: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +277,28 @@ class Unregister:
     trunk: str
 
 
-Command = (
-    Dial | Ring | Answer | Reject | Hold | Transfer | AnswerTransfer | Hangup | Play | StopPlay | Bridge | Unbridge | Register | Unregister
+CallCommand = (
+    Dial
+    | Ring
+    | Answer
+    | Reject
+    | Hold
+    | Transfer
+    | AnswerTransfer
+    | Hangup
+    | Play
+    | StopPlay
+    | SendDigits
+    | StopDigits
+    | AwaitDigits
+    | Bridge
+    | Unbridge
+    | Mute
+    | StartRecording
+    | StopRecording
+    | OpenAudio
 )
-CallCommand = Dial | Ring | Answer | Reject | Hold | Transfer | AnswerTransfer | Hangup | Play | StopPlay | Bridge | Unbridge
+Command = CallCommand | Register | Unregister
 
 # ------------------------------------------------------------------------------------------------------ events
 
@@ -228,8 +340,39 @@ class PlaybackFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsSent:
+    """The digits are sent, or could not be: then `error` says why."""
+
+    call_id: str
+    send_id: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFinished:
+    """Both files are complete, or cannot be made any longer: then `error` says why, and what there is can be played.
+
+    The one event that may come after `CallDisconnected`; it does not come at all when the worker is lost.
+    """
+
+    call_id: str
+    recording_id: str
+    duration_s: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioRefused:
+    """An `OpenAudio` cannot be carried out."""
+
+    call_id: str
+    audio_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class DtmfReceived:
-    """One key press of the far end (RFC 4733 or SIP INFO)."""
+    """One key press of the far end (RFC 4733 or SIP INFO), once, whichever way or ways it came."""
 
     call_id: str
     digit: str
@@ -346,6 +489,9 @@ Event = (
     | CallConfirmed
     | MediaStarted
     | PlaybackFinished
+    | RecordingFinished
+    | DigitsSent
+    | AudioRefused
     | DtmfReceived
     | HoldChanged
     | RtpSourceChanged

@@ -6,6 +6,7 @@
     ├── InvalidState         a call was asked for something its state does not allow
     ├── CapacityError        no room for another call now; try again later
     ├── CallNotFound         no call has this id
+    ├── RecordingNotFound    no recording has this id
     ├── CallFailed           a call that was waited for ended before it was answered
     ├── ActionFailed         what a handler asked a call to do could not be done; the call goes on
     ├── SwitchClosed         the switch is not open (any more)
@@ -72,6 +73,14 @@ class CallNotFound(SipcoreError, LookupError):
     def __init__(self, call_id: str) -> None:
         self.call_id = call_id
         super().__init__(f"no call {call_id!r}")
+
+
+class RecordingNotFound(SipcoreError, LookupError):
+    """No recording has the id `recording_id`."""
+
+    def __init__(self, recording_id: str) -> None:
+        self.recording_id = recording_id
+        super().__init__(f"no recording {recording_id!r}")
 
 
 class CallFailed(SipcoreError):

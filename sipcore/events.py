@@ -1,6 +1,7 @@
 """What happens to a call, as the user sees it: frozen values, in the order they happened.
 
-Every call begins with `CallCreated` and ends with exactly one `CallHangup`, after which nothing more comes. `at` is UTC.
+Every call begins with `CallCreated` and ends with exactly one `CallHangup`, after which nothing more comes, but for `RecordingFinished` to
+who listens to the whole switch: the file of a recording may take longer than its call. `at` is UTC.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sipcore.record import CallRecord
+from sipcore.recordings import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,50 @@ class DigitReceived(CallEvent):
 
     digit: str
     duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsGathered(CallEvent):
+    """What a `digits_receive` or `gather` has read, and what ended it: `length`, `key` or `timeout`."""
+
+    digits: str
+    ended_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswererDetected(CallEvent):
+    """An `amd` has found out who answered: `human`, `machine` or `notsure`, why, and what it has measured.
+
+    `reason` is `pause` (a short greeting, then silence), `long_greeting`, `many_words`, `beep`, `initial_silence` or `too_long`.
+    """
+
+    answerer: str
+    reason: str
+    took_ms: int
+    """From the begin of the action."""
+    initial_silence_ms: int
+    greeting_ms: int
+    silence_ms: int
+    """After the greeting."""
+    words: int
+    noise_dbfs: float
+    speech_dbfs: float
+    beep_hz: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarted(CallEvent):
+    """The call is being recorded."""
+
+    recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFinished(CallEvent):
+    """A recording is over, and its file is there: or there is none, then `recording.error` says why."""
+
+    record: CallRecord
+    recording: Recording
 
 
 @dataclass(frozen=True, slots=True)

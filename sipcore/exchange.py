@@ -31,23 +31,26 @@ from sipcore.engine import (
     EngineFault,
     Event,
     Offer,
+    RecordingFinished,
     Refusal,
     RegistrationChanged,
     TransferAsked,
 )
 from sipcore.errors import CapacityError, Fault, InvalidRequest, SipcoreError
 from sipcore.events import CallEvent
-from sipcore.inbound import Rule, call_type, choose, parties
+from sipcore.inbound import Rule, call_type, choose, is_anonymous, parties
 from sipcore.listeners import Listeners
 from sipcore.performer import Performer
 from sipcore.preparation import Kind, Work
 from sipcore.record import CallRecord
+from sipcore.recorder import Recorder, RecordingLimits
 from sipcore.registrations import Registrations
 from sipcore.request import CallRequest, check_actions, check_request
 from sipcore.runner import end, run_list
 from sipcore.session import Session, Timeouts
 from sipcore.store_thread import StoreThread
-from sipcore.trunk import Trunk, Trunks
+from sipcore.trunk import Extras, Trunk, Trunks
+from sipcore.web import WebClient
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +88,14 @@ class Exchange:
             duration_s=config.max_duration_s,
             hangup_s=config.hangup_timeout_s,
             silence_s=config.rtp_timeout_s,
+            kept_digits=config.kept_digits,
             is_moved_audio_refused=config.rtp_source_change == "end",
         )
+        self.web = WebClient(allow_private=config.allow_private_urls, timeout_s=config.flow.web_timeout_s)
+        self.flow_limits = config.flow.limits
+        self.max_fetch_bytes = config.flow.fetch_max_bytes
+        limits = RecordingLimits(config.recording_max_s, config.recording_max_mb * 2**20)
+        self.recorder = Recorder(config.recordings_dir, limits, store, self)
         self._rules = rules
         self._phones = {phone.username: phone.caller_id for phone in config.phones}
         self._performers: dict[str, Performer] = {}
@@ -126,6 +135,7 @@ class Exchange:
             session.event_url, session.trunk, session.legs = request.event_url, _name(trunk), request.legs_needed
             sessions.append(session)
         for session, request in zip(sessions, requests, strict=True):
+            session.variables.update(request.variables)
             session.begin()
             self._dialing.start(session)
             self._run_list(session, request.actions)
@@ -163,7 +173,7 @@ class Exchange:
             InvalidRequest: it cannot; names every fault.
         """
         place = f"{rule.place}.actions" if rule.place else "actions"
-        faults = check_actions(rule.actions, self.library, self._dialing.route, place)
+        faults = check_actions(rule.actions, self.library, self._dialing.route, place, self._config.flow)
         if (needed := rule.legs_needed) > self._engine.leg_capacity:
             faults.append(
                 Fault(place, f"such a call needs {needed} legs at once, a worker of this machine holds {self._engine.leg_capacity}")
@@ -179,28 +189,34 @@ class Exchange:
             return Performer(session, self)
         return self._performers.setdefault(session.id, Performer(session, self))
 
-    def ring_legs(self, caller: Session, action: Connect, listener: Callable[[CallEvent], None]) -> list[Session]:
-        """Create one leg for each destination of a `connect`, in the caller's group, and dial them all.
+    def ring_legs(
+        self, caller: Session, action: Connect, destinations: Mapping[str, Address], listener: Callable[[CallEvent], None]
+    ) -> list[Session]:
+        """Create a leg for each of these destinations of a `connect`, by call id, in the caller's group, and dial them.
 
         Raises:
             CapacityError: no room was kept for so many.
-            InvalidRequest: no trunk takes one of them.
+            InvalidRequest: no trunk takes one of all its destinations.
         """
-        if (needed := len(action.destinations)) >= caller.legs:
+        if (needed := action.legs_at_once) >= caller.legs:
             raise CapacityError(needed, 1, caller.legs, "legs of this call; on_call(legs=...) keeps more")
         for destination in action.addresses:
             self._dialing.route(destination, action.trunk)
         # The connect itself ends the legs in time; their own dial timer only stands behind it.
         timeouts = replace(self._timeouts, dial_s=max(self._timeouts.dial_s, action.timeout_s + 1))
         legs: list[Session] = []
-        for destination in action.addresses:
+        for leg_id, destination in destinations.items():
             trunk = self._dialing.route(destination, action.trunk)
             source = action.source_address or _presentable(caller.record.source) or self._dialing.source(trunk)
-            record = self._new_record(str(uuid.uuid4()), source, destination, caller.record.user_id)
+            is_hidden = action.anonymous == "yes" or (action.anonymous == "auto" and is_anonymous(source))
+            source = replace(source, name=action.source_name or source.name)
+            record = self._new_record(leg_id, source, destination, caller.record.user_id)
             leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), caller.group_id, timeouts)
             leg.event_url, leg.trunk = caller.event_url, _name(trunk)
+            leg.extras = Extras(is_hidden, tuple(action.headers.items()))
             leg.listen(listener)
-            caller.chain(leg.id)
+            if not action.unchained:
+                caller.chain(leg.id)
             legs.append(leg)
         for leg in legs:
             leg.begin()
@@ -230,6 +246,9 @@ class Exchange:
         if isinstance(event, RegistrationChanged):
             self.registrations.take(event)
             return
+        if isinstance(event, RecordingFinished):  # may come after its call
+            self.recorder.on_event(event)
+            return
         session = self._sessions.get(event.call_id)
         if session is not None and isinstance(event, TransferAsked):
             referral.answer(session, event, self)
@@ -249,6 +268,14 @@ class Exchange:
         """Give a command to the engine."""
         self._engine.submit(command)
 
+    def tell(self, event: CallEvent) -> None:
+        """Tell who listens to the whole switch what is no news of a live call."""
+        self._listeners.tell(event)
+
+    def next_time(self) -> datetime:
+        """Now, and never the same twice."""
+        return self._rising.next()
+
     def keep(self, record: CallRecord) -> None:
         """Write the record to the store, in the background."""
         self._store.keep(record)
@@ -264,9 +291,23 @@ class Exchange:
         """Run a part of a call that is cancelled when the call ends."""
         return self._started(session, task)
 
+    def check_actions(self, actions: Sequence[Action], place: str) -> None:
+        """Whether this switch can do what a list asks for.
+
+        Raises:
+            InvalidRequest: it cannot; names every fault.
+        """
+        if faults := check_actions(actions, self.library, self._dialing.route, place, self._config.flow):
+            raise InvalidRequest(faults)
+
     def transfer_uri(self, target: Address) -> str:
         """The URI that a far end is to call."""
         return self._dialing.transfer_uri(target)
+
+    def digit_mode(self, session: Session) -> str:
+        """How its trunk wants keys pressed."""
+        trunk = self._trunks.get(session.trunk)
+        return trunk.config.dtmf if trunk else "rfc4733"
 
     def forget(self, session: Session) -> None:
         """The session is over; the group's room is free when all of the group is."""
@@ -310,6 +351,8 @@ class Exchange:
             _, stuck = await asyncio.wait(self._handlers, timeout=HANDLER_GRACE_S)
             for task in stuck:
                 log.error("%s: its handler does not end, though it was cancelled", task.get_name())
+        await self.recorder.close()
+        await self.web.close()
         await self._loop.run_in_executor(None, self.library.close)
         for threads in self._media_threads.values():
             threads.shutdown()
@@ -320,7 +363,7 @@ class Exchange:
         faults: list[Fault] = []
         capacity = self._engine.leg_capacity
         for request in requests:
-            faults += check_request(request, self.library, self._dialing.route)
+            faults += check_request(request, self.library, self._dialing.route, self._config.flow)
             if (needed := request.legs_needed) > capacity:
                 faults.append(Fault("actions", f"the call needs {needed} legs at once, a worker of this machine holds {capacity}"))
         if faults:
@@ -356,13 +399,15 @@ class Exchange:
         self.spawn(session, lambda: run_list(session, actions, performer))
 
     async def _handle(self, session: Session, rule: Rule) -> None:
-        """Let a handler have the call; when it returns, the call is over."""
+        """Let a handler have the call; when it has returned, and the call is not bridged any more, the call is over."""
         assert rule.handler is not None
         if (task := asyncio.current_task()) is not None:
             self._handlers.add(task)
             task.add_done_callback(self._handlers.discard)
         await rule.handler(session)
-        end(session, self.performer(session))
+        performer = self.performer(session)
+        await performer.bridge_over()
+        end(session, performer)
 
     def _new_record(self, call_id: str, source: Address, destination: Address, user_id: int) -> CallRecord:
         return CallRecord(
@@ -375,7 +420,7 @@ class Exchange:
         )
 
     def _new_session(self, record: CallRecord, group_id: str, timeouts: Timeouts | None = None) -> Session:
-        session = Session(record, group_id, self, timeouts or self._timeouts)
+        session = Session(record, group_id, self, timeouts or self._timeouts, self._config.flow.variable_limits)
         self._sessions[session.id] = session
         self._groups.setdefault(group_id, set()).add(session.id)
         session.listen(self._listeners.tell)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from media import AudioLibrary, PreparedAudio
-from sipcore.actions import Action, Connect, Play, Talk
+from media import AudioLibrary, MediaError, PreparedAudio, Utterance
+from sipcore.actions import Action, Beep, Connect, Hold, Play, RecordingStart, Talk
 
 PIECES_AT_ONCE = 2
 """Of one call: the one that plays next, and the one after it."""
@@ -69,17 +69,33 @@ class Preparation:
         self._places = asyncio.Semaphore(PIECES_AT_ONCE)
         self._host = host
         self._pieces: dict[int, list[Piece]] = {}
+        self._actions: dict[int, Action] = {}
         for index, action in enumerate(actions):
-            match action:
-                case Talk():
-                    self._pieces[index] = [self._speech(action)]
-                case Play():
-                    self._pieces[index] = [self._stream(url) for url in action.stream_urls]
-                case Connect():
-                    self._pieces[index] = [Piece(host.library.ringback, Kind.SPEECH, self._places, host)]
+            self.add(index, action)
+
+    def add(self, index: int, action: Action) -> None:
+        """Make the audio of one more action ready, unless that was done for the same one; another one of this index gives way."""
+        if self._actions.get(index) == action:
+            return
+        self._actions[index] = action
+        for piece in self._pieces.pop(index, ()):
+            piece.task.cancel()
+        match action:
+            case Talk():
+                self._pieces[index] = self._sentences(action)
+            case Play():
+                self._pieces[index] = [self._stream(url, action.volume_db) for url in action.stream_urls]
+            case Beep():
+                self._pieces[index] = [self._beep(action)]
+            case RecordingStart(beep_start=True):
+                self._pieces[index] = [self._beep(Beep())]
+            case Hold(music=music) if music:
+                self._pieces[index] = [self._stream(music)]
+            case Connect():
+                self._pieces[index] = self._sounds_of_connect(action)
 
     def pieces(self, index: int) -> list[Piece]:
-        """What action number `index` plays, in order; of a `connect` the ringback; other actions play nothing."""
+        """What action number `index` plays, in order; of a `connect` see `performing.connecting`; other actions play nothing."""
         return self._pieces.get(index, [])
 
     async def stop(self) -> None:
@@ -90,13 +106,48 @@ class Preparation:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _speech(self, talk: Talk) -> Piece:
-        library, cancel = self._host.library, self._cancel
-        return Piece(lambda: library.speech(talk.text, talk.language, talk.gender, cancel), Kind.SPEECH, self._places, self._host)
+    def _sounds_of_connect(self, connect: Connect) -> list[Piece]:
+        """The ringback tone, then the ringback of its own and the question, where it has them."""
+        pieces = [Piece(self._host.library.ringback, Kind.SPEECH, self._places, self._host)]
+        if connect.ringback:
+            pieces.append(self._stream(connect.ringback))
+        if (confirm := connect.confirm) is not None:
+            pieces.append(self._speech(Talk(confirm.text, confirm.language, confirm.gender)))
+        return pieces
 
-    def _stream(self, url: str) -> Piece:
+    def _sentences(self, talk: Talk) -> list[Piece]:
+        """A piece for each sentence, so that the first is heard while the others are made."""
         library, cancel = self._host.library, self._cancel
-        return Piece(lambda: library.stream(url, cancel), Kind.STREAM, self._places, self._host)
+
+        def piece(utterance: Utterance) -> Piece:
+            return self._spoken(lambda: library.louder(library.utter(utterance, talk.gender, cancel), talk.volume_db, cancel))
+
+        try:
+            return [piece(utterance) for utterance in library.utterances(talk.text, talk.language)]
+        except MediaError:
+            return [self._speech(talk)]  # which says what is wrong when its turn comes
+
+    def _spoken(self, work: Work) -> Piece:
+        return Piece(work, Kind.SPEECH, self._places, self._host)
+
+    def _speech(self, talk: Talk) -> Piece:
+        """All of it in one piece."""
+        library, cancel = self._host.library, self._cancel
+
+        def spoken() -> PreparedAudio:
+            return library.louder(library.speech(talk.text, talk.language, talk.gender, cancel), talk.volume_db, cancel)
+
+        return self._spoken(spoken)
+
+    def _beep(self, beep: Beep) -> Piece:
+        library = self._host.library
+        return Piece(
+            lambda: library.beep(beep.frequency_hz, beep.duration_ms / 1000, beep.volume_db), Kind.SPEECH, self._places, self._host
+        )
+
+    def _stream(self, url: str, volume_db: float = 0.0) -> Piece:
+        library, cancel = self._host.library, self._cancel
+        return Piece(lambda: library.louder(library.stream(url, cancel), volume_db, cancel), Kind.STREAM, self._places, self._host)
 
 
 def _retrieve(task: asyncio.Task[PreparedAudio]) -> None:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from media import AudioLibrary, MediaError
 from media.errors import UrlRefused
 from media.url import is_url
-from sipcore.actions import MAX_DESTINATIONS, Action, Connect, Play, Talk, Transfer, legs_needed, parse_actions
+from sipcore.actions import (
+    MAX_DESTINATIONS,
+    Action,
+    Connect,
+    Fetch,
+    Goto,
+    Hold,
+    Play,
+    Talk,
+    Transfer,
+    WebhookSend,
+    legs_needed,
+    parse_actions,
+)
+from sipcore.actions.calling import Confirm
+from sipcore.actions.templates import is_fixed
 from sipcore.addresses import Address, parse_address
+from sipcore.config_flow import FlowConfig
 from sipcore.errors import Fault, InvalidRequest
+from sipcore.variables import check_variables
 
-_KEYS = ("source", "destination", "actions", "event_url", "trunk")
-_GROUP_KEYS = ("source", "destination", "destinations", "actions", "event_url", "trunk")
+_FLOW = FlowConfig()
+_KEYS = ("source", "destination", "actions", "event_url", "trunk", "variables")
+_GROUP_KEYS = (*_KEYS, "destinations")
 
 Route: TypeAlias = Callable[[Address, str], object]
 """Finds the way to an address, over the trunk of a name when there is one; raises `InvalidRequest` when there is no way."""
@@ -34,6 +52,8 @@ class CallRequest:
     """The trunk to call over; empty: by destination."""
     place: str = "destination"
     """Where in the request the destination stood, for messages."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What `${name}` stands for in the actions, from the start on."""
 
     @property
     def legs_needed(self) -> int:
@@ -50,10 +70,10 @@ def parse_request(body: Mapping[str, Any], user_id: int = 1) -> CallRequest:
     faults = _unknown_keys(body, _KEYS)
     destination = _address(body, "destination", "destination", faults)
     actions, source = _common(body, faults, needs_source=False)
-    event_url, trunk = _text(body, "event_url", faults), _text(body, "trunk", faults)
+    event_url, trunk, variables = _text(body, "event_url", faults), _text(body, "trunk", faults), _variables(body, faults)
     if faults or destination is None:
         raise InvalidRequest(faults)
-    return CallRequest(destination, source, actions, user_id, event_url, trunk)
+    return CallRequest(destination, source, actions, user_id, event_url, trunk, variables=variables)
 
 
 def parse_requests(body: Mapping[str, Any], user_id: int = 1) -> tuple[CallRequest, ...]:
@@ -65,37 +85,88 @@ def parse_requests(body: Mapping[str, Any], user_id: int = 1) -> tuple[CallReque
     faults = _unknown_keys(body, _GROUP_KEYS)
     found = [(_address(value, key, place, faults), place) for value, key, place in _destinations(body, faults)]
     actions, source = _common(body, faults, needs_source=True)
-    event_url, trunk = _text(body, "event_url", faults), _text(body, "trunk", faults)
+    event_url, trunk, variables = _text(body, "event_url", faults), _text(body, "trunk", faults), _variables(body, faults)
     if faults:
         raise InvalidRequest(faults)
-    return tuple(CallRequest(address, source, actions, user_id, event_url, trunk, place) for address, place in found if address is not None)
+    return tuple(
+        CallRequest(address, source, actions, user_id, event_url, trunk, place, variables)
+        for address, place in found
+        if address is not None
+    )
 
 
-def check_request(request: CallRequest, library: AudioLibrary, route: Route) -> list[Fault]:
+def check_request(request: CallRequest, library: AudioLibrary, route: Route, flow: FlowConfig = _FLOW) -> list[Fault]:
     """What of a well-formed request this switch cannot do: texts, files and URLs, numbers without a trunk."""
     faults: list[Fault] = []
     faults += _unroutable(request.place, "trunk", [request.destination], request.trunk, route)
     if request.event_url:
         faults += _checked("event_url", lambda: _check_event_url(request.event_url, library))
-    return faults + check_actions(request.actions, library, route)
+    faults += check_variables(request.variables, flow.variable_limits)
+    return faults + check_actions(request.actions, library, route, "actions", flow)
 
 
-def check_actions(actions: Sequence[Action], library: AudioLibrary, route: Route, place: str = "actions") -> list[Fault]:
-    """What of a well-formed action list this switch cannot do."""
+def check_actions(
+    actions: Sequence[Action], library: AudioLibrary, route: Route, place: str = "actions", flow: FlowConfig = _FLOW
+) -> list[Fault]:
+    """What of a well-formed action list this switch cannot do. What has variables is checked when it starts."""
     faults: list[Fault] = []
+    if len(actions) > flow.max_actions:
+        faults.append(Fault(place, f"at most {flow.max_actions} actions, this list has {len(actions)}"))
     for index, action in enumerate(actions):
-        path = f"{place}[{index}].option"
-        match action:
-            case Talk():
-                faults += _checked(path, lambda talk=action: library.check_speech(talk.text, talk.language, talk.gender))
-            case Play():
-                for number, url in enumerate(action.stream_urls):
-                    faults += _checked(f"{path}.stream_urls[{number}]", lambda url=url: library.check_stream(url))
-            case Connect():
-                faults += _unroutable(f"{path}.destinations", f"{path}.trunk", action.addresses, action.trunk, route)
-            case Transfer():
-                faults += _unroutable(f"{path}.target", "", [action.address], "", route)
+        faults += _impossible(action, f"{place}[{index}].option", library, route, flow)
     return faults
+
+
+def _impossible(action: Action, path: str, library: AudioLibrary, route: Route, flow: FlowConfig) -> list[Fault]:
+    """What of one action this switch cannot do."""
+    faults: list[Fault] = []
+    match action:
+        case Talk():
+            faults += _unspeakable(path, action, library)
+        case Play():
+            for number, url in enumerate(action.stream_urls):
+                faults += _unplayable(f"{path}.stream_urls[{number}]", url, library)
+        case Hold(music=music) if music:
+            faults += _unplayable(f"{path}.music", music, library)
+        case Goto() if action.loop_count > flow.max_loop_count:
+            faults.append(Fault(f"{path}.loop_count", f"must be at most {flow.max_loop_count}"))
+        case Fetch():
+            faults += _unaskable(f"{path}.event_url", action.event_url, library)
+        case WebhookSend():
+            faults += _unaskable(f"{path}.uri", action.uri, library)
+        case Connect():
+            addresses = [parse_address(destination) for destination in action.destinations if is_fixed(destination)]
+            if is_fixed(action.trunk):
+                faults += _unroutable(f"{path}.destinations", f"{path}.trunk", addresses, action.trunk, route)
+            faults += _unsoundable(action, path, library)
+        case Transfer() if is_fixed(action.target):
+            faults += _unroutable(f"{path}.target", "", [action.address], "", route)
+    return faults
+
+
+def _unsoundable(connect: Connect, path: str, library: AudioLibrary) -> list[Fault]:
+    """What of the ringback and the question of a `connect` cannot be had."""
+    faults: list[Fault] = []
+    if connect.ringback:
+        faults += _unplayable(f"{path}.ringback", connect.ringback, library)
+    if (confirm := connect.confirm) is not None:
+        faults += _unspeakable(f"{path}.confirm", confirm, library)
+    return faults
+
+
+def _unspeakable(path: str, spoken: Talk | Confirm, library: AudioLibrary) -> Iterable[Fault]:
+    text, language, gender = spoken.text, spoken.language, spoken.gender
+    if not is_fixed(language):
+        return []
+    return _checked(path, lambda: library.check_speech(text if is_fixed(text) else "variable", language, gender))
+
+
+def _unaskable(path: str, url: str, library: AudioLibrary) -> Iterable[Fault]:
+    return _checked(path, lambda: _check_event_url(url, library)) if is_fixed(url) else []
+
+
+def _unplayable(path: str, url: str, library: AudioLibrary) -> Iterable[Fault]:
+    return _checked(path, lambda: library.check_stream(url)) if is_fixed(url) else []
 
 
 def _unknown_keys(body: Mapping[str, Any], known: tuple[str, ...]) -> list[Fault]:
@@ -124,6 +195,16 @@ def _common(body: Mapping[str, Any], faults: list[Fault], *, needs_source: bool)
     except InvalidRequest as error:
         faults += error.faults
     return actions, source
+
+
+def _variables(body: Mapping[str, Any], faults: list[Fault]) -> Mapping[str, str]:
+    given = body.get("variables")
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        faults.append(Fault("variables", f"must be an object, not {type(given).__name__}"))
+        return {}
+    return dict(given)
 
 
 def _text(body: Mapping[str, Any], key: str, faults: list[Fault]) -> str:

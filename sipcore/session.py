@@ -11,15 +11,22 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from media.amd import Verdict
 from sipcore import call, engine, events
 from sipcore.call import HangupReason, Status
 from sipcore.clock import Clock
+from sipcore.digits import KEPT_DIGITS, DigitBuffer, Presses
+from sipcore.inband import InbandKeys
 from sipcore.listeners import Listener, Listeners
-from sipcore.record import CallRecord
+from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.record import NIL_ID, CallRecord
+from sipcore.recordings import Recording
+from sipcore.trunk import Extras
+from sipcore.variables import VariableLimits, Variables, call_values
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +46,15 @@ class PlaybackFailed(Exception):
     """The engine could not play a prepared file."""
 
 
+class DigitsRefused(Exception):
+    """The engine could not send digits."""
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the far end takes them in no such way."""
+        return str(self) == engine.NO_TELEPHONE_EVENT
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long each part of a call may take, in seconds."""
@@ -48,6 +64,8 @@ class Timeouts:
     hangup_s: float
     silence_s: float = 60.0
     """An answered call without any RTP for so long is ended; 0: never."""
+    kept_digits: int = KEPT_DIGITS
+    """How many digits wait for a reader."""
     is_moved_audio_refused: bool = False
     """Whether RTP that starts to come from another address ends the call."""
 
@@ -80,12 +98,23 @@ class _CurrentAction:
 class Session:
     """One live call; `record` is its state."""
 
-    def __init__(self, record: CallRecord, group_id: str, host: SessionHost, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        record: CallRecord,
+        group_id: str,
+        host: SessionHost,
+        timeouts: Timeouts,
+        variable_limits: VariableLimits = VariableLimits(),  # noqa: B008 - frozen
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.record = record
         self.group_id = group_id
         self.trunk = ""
         """The trunk it goes over or came from; empty: none."""
+        self.extras = Extras()
+        """What its INVITE has beside the usual."""
+        self.variables = Variables(lambda: call_values(self.record), variable_limits)
+        """What `${name}` stands for in the options of its actions."""
         self.legs = 1
         """Legs of its group that there is room for at once, itself included."""
         self.event_url = ""
@@ -93,6 +122,10 @@ class Session:
         self.first_play_at: datetime | None = None
         """When the first sound after the answer was ordered."""
         self.history: list[events.CallEvent] = []
+        self.digits = DigitBuffer(timeouts.kept_digits)
+        """Pressed, and read by nobody yet."""
+        self.gathered = ""
+        """What was read last."""
         self.answered: asyncio.Future[bool] = loop.create_future()
         """True at the answer, False when the call ends without one."""
         self.over: asyncio.Future[CallRecord] = loop.create_future()
@@ -103,6 +136,10 @@ class Session:
         self._is_telling = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._plays: dict[str, asyncio.Future[None]] = {}
+        self._sendings: dict[str, asyncio.Future[None]] = {}
+        self._lines: dict[str, AudioLine] = {}
+        self._presses: Presses | None = None
+        """Of both ways, when keys are taken out of the audio too."""
         self._action: _CurrentAction | None = None
         self._has_leg = record.direction == "incoming"
         """Whether the engine has been told of the call."""
@@ -228,6 +265,9 @@ class Session:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        for line in self._lines.values():
+            line.end()
+        self.record = replace(self.record, recording_id=NIL_ID)
         self._take(ended)
         self._host.stop_work(self)
         self.finish_action("interrupted")
@@ -247,10 +287,10 @@ class Session:
                 self._on_confirmed(event)
             case engine.MediaStarted():
                 self.publish(events.CallMediaStarted(self.id, self._now(), event.codec))
-            case engine.PlaybackFinished():
-                self._on_playback_finished(event)
-            case engine.DtmfReceived():
-                self.publish(events.DigitReceived(self.id, self._now(), event.digit, event.duration_ms))
+            case engine.PlaybackFinished() | engine.AudioRefused():
+                self._on_audio(event)
+            case engine.DigitsSent() | engine.DtmfReceived():
+                self._on_digits(event)
             case engine.HoldChanged():
                 happened = events.CallHeld if event.is_held else events.CallResumed
                 self.publish(happened(self.id, self._now()))
@@ -330,6 +370,77 @@ class Session:
         """Stop a file."""
         self._host.submit(engine.StopPlay(self.id, play_id))
 
+    async def send_digits(self, digits: str, duration_ms: int, interval_ms: int, mode: str) -> None:
+        """Press keys for the far end; done when the last one is up again.
+
+        Raises:
+            DigitsRefused: the engine could not.
+        """
+        send_id = uuid.uuid4().hex
+        sent = self._sendings[send_id] = self._loop.create_future()
+        self._host.submit(engine.SendDigits(self.id, send_id, digits, duration_ms, interval_ms, mode))
+        try:
+            await sent
+        except asyncio.CancelledError:
+            self._host.submit(engine.StopDigits(self.id, send_id))
+            raise
+        finally:
+            self._sendings.pop(send_id, None)
+
+    def await_digits(self, *, is_awaited: bool) -> None:
+        """Have the engine tell digits without delay, or no longer."""
+        self._host.submit(engine.AwaitDigits(self.id, is_awaited))
+
+    def gather(self, digits: str, ended_by: str) -> None:
+        """Tell what was read."""
+        self.gathered = digits
+        self.publish(events.DigitsGathered(self.id, self._now(), digits, ended_by))
+
+    def open_audio(self, on_frame: Callable[[AudioFrame], None], on_end: Callable[[], None] = lambda: None) -> AudioLine:
+        """Hear what the far end says, and speak to it; close the line when it is not needed any more."""
+        self._lines = {audio_id: line for audio_id, line in self._lines.items() if not line.is_closed}
+        line = AudioLine(on_frame, on_end)
+        audio_id = uuid.uuid4().hex
+        self._lines[audio_id] = line
+        self._host.submit(engine.OpenAudio(self.id, audio_id, line.address))
+        return line
+
+    def hear_tones(self) -> None:
+        """From now on, take keys out of the audio too; one that also comes as an event counts once. Idempotent."""
+        if self._presses is None:
+            self._presses = Presses()
+            self.open_audio(InbandKeys(lambda digit: self._on_press(digit, "tones", 0)).take)
+
+    def _on_press(self, digit: str, way: str, duration_ms: int) -> None:
+        if self._presses is None or self._presses.is_new(digit, way, self._loop.time()):
+            self.digits.press(digit)
+            self.publish(events.DigitReceived(self.id, self._now(), digit, duration_ms))
+
+    def tell_answerer(self, verdict: Verdict) -> None:
+        """Tell who has answered."""
+        self.variables.update({"amd.status": str(verdict.answerer), "amd.reason": verdict.reason})
+        measured = {name: value for name, value in asdict(verdict).items() if name != "answerer"}
+        self.publish(events.AnswererDetected(self.id, self._now(), str(verdict.answerer), **measured))
+
+    def recording_begins(self, recording: Recording) -> None:
+        """Note that the call is being recorded."""
+        recording_ids = (*self.record.recording_ids, recording.id)
+        self._change(replace(self.record, recording_id=recording.id, recording_ids=recording_ids, tm_update=self._now()))
+        self.publish(events.RecordingStarted(self.id, self._now(), recording))
+
+    def recording_ends(self) -> None:
+        """Note that it is not any more."""
+        if not self.record.is_over:
+            self._change(replace(self.record, recording_id=NIL_ID, tm_update=self._now()))
+
+    def mute(self, direction: str, *, is_muted: bool) -> None:
+        """Silence a direction, or let it through."""
+        self._host.submit(engine.Mute(self.id, direction, is_muted))
+
+    def hold(self, *, is_held: bool) -> None:
+        """Put the far end on hold, or take it back."""
+        self._host.submit(engine.Hold(self.id, is_held))
+
     def bridge(self, peer_id: str) -> None:
         """Let this call and another hear each other."""
         self._host.submit(engine.Bridge(self.id, peer_id))
@@ -351,21 +462,21 @@ class Session:
         log.warning("call %s: audio comes from %s, not from %s", self.id, event.actual, event.expected)
         self.publish(events.RtpSourceMoved(self.id, self._now(), event.expected, event.actual))
         if self._timeouts.is_moved_audio_refused:
-            self._fail(f"audio from {event.actual}")
+            self.fail(f"audio from {event.actual}")
 
     def _on_silence(self, event: engine.RtpSilent) -> None:
         if not 0 < self._timeouts.silence_s <= event.silent_s:
             return
         log.warning("call %s: no media for %g s", self.id, event.silent_s)
         self.publish(events.RtpStopped(self.id, self._now(), event.silent_s))
-        self._fail(NO_MEDIA)
+        self.fail(NO_MEDIA)
 
     def _on_transfer(self, event: engine.TransferProgressed) -> None:
         self.publish(events.TransferUpdated(self.id, self._now(), event.sip_code, event.sip_phrase, event.is_final))
         if self._transfer is not None:
             self._transfer.put_nowait(event)
 
-    def _fail(self, why: str) -> None:
+    def fail(self, why: str) -> None:
         """End the call because something of it is broken; the record says what."""
         if self.hang_up(HangupReason.FAILED):
             self._failure = why
@@ -390,6 +501,27 @@ class Session:
             finished.set_exception(PlaybackFailed(event.error))
         else:
             finished.set_result(None)
+
+    def _on_audio(self, event: engine.PlaybackFinished | engine.AudioRefused) -> None:
+        if isinstance(event, engine.PlaybackFinished):
+            self._on_playback_finished(event)
+            return
+        line = self._lines.pop(event.audio_id, None)
+        if line is not None and not line.is_closed:  # we may have closed it before the engine came to it
+            log.warning("call %s: no live audio: %s", self.id, event.error)
+            line.end()
+
+    def _on_digits(self, event: engine.DigitsSent | engine.DtmfReceived) -> None:
+        if isinstance(event, engine.DtmfReceived):
+            self._on_press(event.digit, "engine", event.duration_ms)
+            return
+        sent = self._sendings.get(event.send_id)
+        if sent is None or sent.done():
+            return
+        if event.error:
+            sent.set_exception(DigitsRefused(event.error))
+        else:
+            sent.set_result(None)
 
     def _on_disconnected(self, event: engine.CallDisconnected) -> None:
         if event.statistics is not None:

@@ -23,6 +23,7 @@ from sipcore.addresses import Address
 from sipcore.engine import RtpStatistics
 from sipcore.errors import ConfigError, Fault
 from sipcore.record import CallRecord, Page, format_time, parse_time
+from sipcore.recording_store import RecordingTable
 
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 10
@@ -78,6 +79,7 @@ class CallStore:
         self._owner = f"{process_identity(os.getpid())}:{next(_numbers)}"
         try:
             self._engine = _opened(location)
+            self.recordings = RecordingTable(self._engine)
         except (OSError, sa.exc.DBAPIError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
             raise ConfigError([Fault("store", f"{location} cannot be opened: {reason}")]) from None

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from sipcore.errors import SwitchClosed
 from sipcore.record import CallRecord, Page
+from sipcore.recording_store import RecordingTable
 from sipcore.store import CallStore
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,11 @@ class StoreThread:
         """One page of records, newest first; of everybody when `user_id` is `None`."""
         store = self._opened
         return await self._run(lambda: self._written_first(store).list(page_size, page_token, user_id))
+
+    async def ask_recordings(self, work: Callable[[RecordingTable], Result]) -> Result:
+        """Read or write recordings; in the order of the asking."""
+        store = self._opened
+        return await self._run(lambda: work(store.recordings))
 
     async def close(self) -> None:
         """Finish every write, then close. Idempotent."""

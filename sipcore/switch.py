@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, overload
 
-from media import AudioLibrary, MediaError, Synthesizer
+from media import AudioLibrary, EspeakSynthesizer, MediaError, PiperSynthesizer, Synthesizer, VoiceRefused
 from sipcore.actions import Action, parse_actions
 from sipcore.calls import AsyncCall, AsyncCalls
 from sipcore.clock import Clock, SystemClock
@@ -21,6 +21,8 @@ from sipcore.events import CallEvent, Registration
 from sipcore.exchange import Exchange
 from sipcore.inbound import HANDLER_LEGS, Rule
 from sipcore.performer import Performer
+from sipcore.plan import Plan, make_plan
+from sipcore.recording_access import AsyncRecordings
 from sipcore.session import RETRY_AFTER_S, SERVER_ERROR, SERVICE_UNAVAILABLE, Session
 from sipcore.store_thread import StoreThread
 from sipcore.trunk import Trunks
@@ -56,6 +58,7 @@ class AsyncSwitch:
     ) -> None:
         self.config = config if config is not None else make_config(settings)
         self.calls = AsyncCalls(self)
+        self.recordings = AsyncRecordings(self)
         self._clock: Clock = clock or SystemClock()
         self._given_engine = engine
         self._synthesizer = synthesizer
@@ -161,6 +164,7 @@ class AsyncSwitch:
             raise
         self._is_open, self._is_draining, self._closing = True, False, None
         self._exchange.registrations.open()
+        self._exchange.recorder.open()
         self._names = _follow_names(self.engine, config)
         log.info("open: SIP at %s, up to %d legs", self.sip_address, config.max_legs)
 
@@ -213,6 +217,18 @@ class AsyncSwitch:
 
         return decorate
 
+    async def plan(self, actions: Sequence[Action | Mapping[str, Any]]) -> Plan:
+        """What a list would do: checks it as `create` does, and measures its prompts, which are then ready; `str` of it is a table.
+
+        Raises:
+            InvalidRequest: `create` would refuse it, or a file in it is no audio; names every fault.
+            SwitchClosed: the switch is not open.
+        """
+        exchange = self.exchange
+        parsed = parse_actions(actions)
+        exchange.check_rule(Rule(actions=parsed))
+        return await make_plan(parsed, exchange)
+
     def performer(self, session: Session) -> Performer:
         """What carries out the actions of a call."""
         assert self._exchange is not None, "there are no calls before the switch is open"
@@ -230,6 +246,12 @@ class AsyncSwitch:
         """The SIP messages of a call, as `calls.trace`, which asks first whether there is such a call."""
         tracing = getattr(self.engine, "trace", None) if self._is_open else None  # engines need not have it
         return () if tracing is None else tuple(await tracing(call_id))
+
+    def reload_tls(self) -> None:
+        """Read the certificate files of the front door again, for new connections; what cannot be used is logged and changes nothing."""
+        reload = getattr(self.engine, "reload_tls", None) if self._is_open else None  # engines need not have it
+        if reload is not None:
+            reload()
 
     async def warm_up(self) -> None:
         """Start now what the first `talk` would wait for (0.2 s): for a switch that stays."""
@@ -311,11 +333,13 @@ class AsyncSwitch:
                 config.cache_dir.expanduser(),
                 config.media_root.expanduser(),
                 allow_private_urls=config.allow_private_urls,
-                synthesizer=self._synthesizer,
+                synthesizer=self._synthesizer or _synthesizer_of(config),
                 cache_max_bytes=config.cache_max_mb * 2**20,
             )
         except OSError as error:
             raise ConfigError([Fault("cache_dir", f"{config.cache_dir}: {error.strerror or error}")]) from None
+        except VoiceRefused as error:
+            raise ConfigError([Fault("voice", str(error))]) from None
 
     def _on_event(self, event: Event) -> None:
         if self._exchange is not None:
@@ -347,3 +371,8 @@ def _follow_names(engine: Engine, config: Config) -> asyncio.Task[None] | None:
 
     sources = TrunkSources(Trunks.of(config, engine.sip_address.rpartition(":")[0]), tell)
     return asyncio.create_task(sources.keep(), name="sipcore trunk names")
+
+
+def _synthesizer_of(config: Config) -> Synthesizer:
+    espeak = EspeakSynthesizer()
+    return PiperSynthesizer(Path(config.voice).expanduser(), espeak) if config.voice else espeak

@@ -16,16 +16,20 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from sipcore.actions import Action
+from sipcore.actions.calling import ConnectOptions
+from sipcore.actions.recording import DEFAULT_ECHO_MS, Channels, Direction, Format
 from sipcore.addresses import Address
 from sipcore.calls import AsyncCall
 from sipcore.config import Config, load_config
 from sipcore.errors import SipcoreError, SwitchClosed
 from sipcore.events import CallEvent, CallHangup, Registration
 from sipcore.inbound import HANDLER_LEGS
+from sipcore.plan import Plan
 from sipcore.record import CallRecord, Page
+from sipcore.recordings import Recording, RecordingPage
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
 from sipcore.wire import TracedMessage
@@ -66,6 +70,7 @@ class Switch:
         self._closing = threading.Lock()
         """Held by the thread that closes; another one that closes too waits for it."""
         self.calls = Calls(self, self._switch)
+        self.recordings = Recordings(self, self._switch)
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
@@ -174,6 +179,15 @@ class Switch:
 
         return decorate
 
+    def plan(self, actions: Sequence[Action | Mapping[str, Any]]) -> Plan:
+        """What a list would do, as `AsyncSwitch.plan`.
+
+        Raises:
+            InvalidRequest: `create` would refuse it, or a file in it is no audio; names every fault.
+            SwitchClosed: the switch is not open.
+        """
+        return self.run(self._switch.plan(actions))
+
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call, on the thread of the switch; returns the function that stops it."""
         stop = self.run(_calling(lambda: self._switch.listen(listener)))
@@ -233,6 +247,19 @@ class Call:
         """The record as it is now; final when the call is over."""
         return self._call.record
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that were set by now, by users and by actions: a copy."""
+        return self._call.variables
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable, for actions from now on.
+
+        Raises:
+            InvalidRequest: the name or the value cannot be, or it would be too much.
+        """
+        self._switch.run(_calling(lambda: self._call.set_variable(name, value)))
+
     def wait(self, timeout_s: float | None = None) -> CallRecord:
         """The final record, when the call is over.
 
@@ -283,20 +310,109 @@ class Call:
         """Answer the call; returns when the caller knows."""
         self._switch.run(self._call.answer())
 
-    def talk(self, text: str, language: str = "en-US", gender: Literal["female", "male", "neutral"] = "female") -> None:
-        """Speak a text to its end."""
-        self._switch.run(self._call.talk(text, language, gender))
+    def talk(
+        self,
+        text: str,
+        language: str = "en-US",
+        gender: Literal["female", "male", "neutral"] = "female",
+        *,
+        barge_in: str = "",
+        loop: int = 1,
+        volume_db: float = 0.0,
+        pause_ms: int = 0,
+    ) -> None:
+        """Speak a text to its end, or until a key of `barge_in` is pressed."""
+        self._switch.run(self._call.talk(text, language, gender, barge_in=barge_in, loop=loop, volume_db=volume_db, pause_ms=pause_ms))
 
-    def play(self, *stream_urls: str) -> None:
-        """Play files or URLs one after the other."""
-        self._switch.run(self._call.play(*stream_urls))
+    def play(self, *stream_urls: str, barge_in: str = "", loop: int = 1, volume_db: float = 0.0, pause_ms: int = 0) -> None:
+        """Play files or URLs one after the other, or until a key of `barge_in` is pressed."""
+        self._switch.run(self._call.play(*stream_urls, barge_in=barge_in, loop=loop, volume_db=volume_db, pause_ms=pause_ms))
+
+    def beep(self, frequency_hz: float = 1000.0, duration_ms: int = 400) -> None:
+        """Sound a short tone."""
+        self._switch.run(self._call.beep(frequency_hz, duration_ms))
+
+    def gather(self, max_digits: int = 1, timeout_s: float = 5.0, *, digit_timeout_s: float | None = None, finish_key: str = "") -> str:
+        """Read the keys that are pressed, those first that were pressed before; what was read. See `AsyncCall.gather`."""
+        return self._switch.run(self._call.gather(max_digits, timeout_s, digit_timeout_s=digit_timeout_s, finish_key=finish_key))
+
+    def send_digits(
+        self,
+        digits: str,
+        duration_ms: int = 200,
+        interval_ms: int = 100,
+        mode: Literal["auto", "rfc4733", "info", "inband"] = "auto",
+    ) -> None:
+        """Press keys for the far end; done when the last one is up again."""
+        self._switch.run(self._call.send_digits(digits, duration_ms, interval_ms, mode))
 
     def connect(
-        self, *destinations: Address | str, source: Address | str | None = None, timeout_s: float = 60.0, trunk: str = ""
+        self,
+        *destinations: Address | str,
+        source: Address | str | None = None,
+        timeout_s: float = 60.0,
+        trunk: str = "",
+        **options: Unpack[ConnectOptions],
     ) -> Call | None:
-        """Ring every destination, bridge the first that answers, return when either side has hung up: the leg, or `None` for nobody."""
-        leg = self._switch.run(self._call.connect(*destinations, source=source, timeout_s=timeout_s, trunk=trunk))
+        """Ring the destinations, return when one has answered and is bridged: the leg, or `None` for nobody. See `AsyncCall.connect`."""
+        leg = self._switch.run(self._call.connect(*destinations, source=source, timeout_s=timeout_s, trunk=trunk, **options))
         return None if leg is None else Call(self._switch, leg)
+
+    def start_recording(
+        self,
+        format: Format = "wav",  # noqa: A002 - the option's name
+        channels: Channels = "mono",
+        *,
+        end_of_silence_s: float = 0.0,
+        end_of_key: str = "",
+        duration_s: float = 0.0,
+        beep_start: bool = False,
+    ) -> Recording:
+        """Record the call from now on; returns when it has begun. `switch.recordings.wait` waits for the file."""
+        work = self._call.start_recording(
+            format, channels, end_of_silence_s=end_of_silence_s, end_of_key=end_of_key, duration_s=duration_s, beep_start=beep_start
+        )
+        return self._switch.run(work)
+
+    def stop_recording(self) -> Recording:
+        """End the recording."""
+        return self._switch.run(self._call.stop_recording())
+
+    def pause_recording(self) -> None:
+        """Write nothing down until `resume_recording`."""
+        self._switch.run(self._call.pause_recording())
+
+    def resume_recording(self) -> None:
+        """Go on with the recording."""
+        self._switch.run(self._call.resume_recording())
+
+    def detect_answerer(
+        self, *, waits_for_beep: bool = False, duration_ms: int = 5000, beep_timeout_s: float = 60.0
+    ) -> Literal["human", "machine", "notsure"]:
+        """Find out by listening who has answered; with `waits_for_beep` a machine's greeting is waited for."""
+        return self._switch.run(
+            self._call.detect_answerer(waits_for_beep=waits_for_beep, duration_ms=duration_ms, beep_timeout_s=beep_timeout_s)
+        )
+
+    def echo(self, duration_ms: int = DEFAULT_ECHO_MS) -> None:
+        """Let the far end hear itself for so long."""
+        self._switch.run(self._call.echo(duration_ms))
+
+    def mute(self, direction: Direction = "in") -> None:
+        """Silence what the far end says (`in`), what it hears (`out`), or `both`."""
+        self._switch.run(self._call.mute(direction))
+
+    def unmute(self, direction: Direction = "both") -> None:
+        """Undo `mute`."""
+        self._switch.run(self._call.unmute(direction))
+
+    def hold(self, music: str = "") -> None:
+        """Put the far end on hold, with a file or URL as music or none; returns at once."""
+        self._switch.run(self._call.hold(music))
+
+    def unhold(self) -> None:
+        """Take it back."""
+        self._switch.run(self._call.unhold())
 
     def transfer(self, target: Address | str, timeout_s: float = 60.0) -> None:
         """Ask the far end to call `target` in our place; the call is over when it has."""
@@ -325,16 +441,17 @@ class Calls:
         source: object = None,
         actions: Sequence[Action | Mapping[str, Any]] | None = None,
         trunk: str | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Call:
-        """Place a call; returns at once.
+        """Place a call; returns at once. See `AsyncCalls.create`.
 
         Raises:
             InvalidRequest: the request is wrong; names every fault.
             CapacityError: no room for the call now.
             SwitchClosed: the switch is not open.
         """
-        work = _calling(lambda: self._calls.create(body, destination=destination, source=source, actions=actions, trunk=trunk))
-        return Call(self._switch, self._switch.run(work))
+        keywords = {"destination": destination, "source": source, "actions": actions, "trunk": trunk, "variables": variables}
+        return Call(self._switch, self._switch.run(_calling(lambda: self._calls.create(body, **keywords))))  # type: ignore[arg-type]
 
     def create_all(self, body: Mapping[str, Any], *, user_id: int = 1) -> list[Call]:
         """Place the calls of a request with `destinations`: all of them, or none. See `AsyncCalls.create_all`.
@@ -376,6 +493,34 @@ class Calls:
             CallNotFound: no call has this id.
         """
         return self._switch.run(self._calls.trace(call_id))
+
+
+class Recordings:
+    """The recordings of a switch: `get`, `wait`, `list`, `path`, `delete`. See `AsyncRecordings` for arguments and errors."""
+
+    def __init__(self, switch: Switch, asynchronous: AsyncSwitch) -> None:
+        self._switch = switch
+        self._recordings = asynchronous.recordings
+
+    def get(self, recording_id: str) -> Recording:
+        """A recording, that runs or is over."""
+        return self._switch.run(self._recordings.get(recording_id))
+
+    def wait(self, recording_id: str, timeout_s: float | None = None) -> Recording:
+        """The recording, when it is over and its file is there."""
+        return self._switch.run(self._recordings.wait(recording_id, timeout_s))
+
+    def list(self, page_size: int = DEFAULT_PAGE_SIZE, page_token: str | None = None) -> RecordingPage:
+        """One page of recordings, newest first."""
+        return self._switch.run(self._recordings.list(page_size, page_token))
+
+    def path(self, recording: Recording) -> Path:
+        """Where its file is; there is one when it has a `filename`."""
+        return self._recordings.path(recording)
+
+    def delete(self, recording_id: str) -> Recording:
+        """Delete a recording and its file; what it was."""
+        return self._switch.run(self._recordings.delete(recording_id))
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:

@@ -14,6 +14,7 @@ from sipcore.config import Config
 from sipcore.config_trunks import PhoneConfig, TrunkConfig
 from sipcore.engine import Account, Dial, Register
 from sipcore.errors import Fault, InvalidRequest
+from sipcore.inbound import ANONYMOUS, is_anonymous
 from sipcore.rfc3263 import literal
 from sipcore.wire import DoorPhone, DoorTrunk
 
@@ -105,6 +106,16 @@ class Trunk:
         return DoorTrunk(self.name, networks, self.contact_user if is_known else "", self.config.realm)
 
 
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What an INVITE has beside what its trunk wants."""
+
+    is_anonymous: bool = False
+    """Who calls is hidden from the one who is called (RFC 3323), and told to trunks that are trusted with it (RFC 3325)."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """They go before those of the trunk."""
+
+
 class Trunks:
     """How calls leave this switch, and who may call it."""
 
@@ -170,16 +181,17 @@ class Trunks:
             return replace(source.uri, port=None, transport=None)
         return SipUri(host=trunk.domain if trunk else self._domain, user=source.target)
 
-    def dial(self, call_id: str, group_id: str, source: Address, destination: Address, name: str = "") -> Dial:
-        """The command that sends the INVITE.
+    def dial(self, call_id: str, group_id: str, source: Address, destination: Address, name: str = "", extras: Extras = Extras()) -> Dial:
+        """The command that sends the INVITE. An anonymous source is asserted as whoever calls over the trunk when nobody says.
 
         Raises:
             InvalidRequest: as `choose`.
         """
         trunk = self.choose(destination, name)
-        identity = self.identity(source, trunk)
+        identity = self.identity(self.source(trunk) if extras.is_anonymous and is_anonymous(source) else source, trunk)
         if trunk is None:
-            return Dial(call_id, group_id, str(destination.uri), name_addr(identity, source.name), Account())
+            from_uri = _name_addr(identity, source.name, extras)
+            return Dial(call_id, group_id, str(destination.uri), from_uri, Account(), _further({}, extras))
         is_number = destination.type == "tel"
         first = 0 if is_number else trunk.position(destination.uri) or 0
         uri = replace(trunk.addresses[0], user=trunk.number(destination.target)) if is_number else destination.uri
@@ -187,9 +199,9 @@ class Trunks:
             call_id=call_id,
             group_id=group_id,
             request_uri=str(uri),
-            from_uri=name_addr(_from(trunk, identity), source.name),
+            from_uri=_name_addr(_from(trunk, identity), source.name, extras),
             account=trunk.account,
-            headers=_headers(trunk, identity),
+            headers=_headers(trunk, identity, extras),
             codecs=trunk.config.codecs,
             targets=trunk.targets(first),
         )
@@ -217,7 +229,7 @@ def door_phones(config: Config) -> tuple[DoorPhone, ...]:
 def _door_phone(phone: PhoneConfig, realm: str) -> DoorPhone:
     secret = f"{phone.username}:{realm}:{phone.password.get_secret_value()}".encode()  # RFC 7616 §3.4.2
     md5 = hashlib.md5(secret, usedforsecurity=False).hexdigest()  # what phones speak
-    return DoorPhone(phone.username, realm, md5, hashlib.sha256(secret).hexdigest())
+    return DoorPhone(phone.username, realm, md5, hashlib.sha256(secret).hexdigest(), phone.algorithms)
 
 
 def _plain(config: Config) -> tuple[TrunkConfig, ...]:
@@ -251,6 +263,17 @@ def _from(trunk: Trunk, identity: SipUri) -> SipUri:
     return SipUri(trunk.domain, trunk.config.from_user) if trunk.config.from_user else identity
 
 
-def _headers(trunk: Trunk, identity: SipUri) -> tuple[tuple[str, str], ...]:
+def _name_addr(uri: SipUri, name: str, extras: Extras) -> str:
+    return name_addr(ANONYMOUS.uri, "Anonymous") if extras.is_anonymous else name_addr(uri, name)
+
+
+def _headers(trunk: Trunk, identity: SipUri, extras: Extras) -> tuple[tuple[str, str], ...]:
     asserted = (("P-Asserted-Identity", f"<{identity}>"),) if trunk.config.p_asserted_identity else ()
-    return (*asserted, *trunk.config.headers.items())
+    return (*asserted, *_further(trunk.config.headers, extras))
+
+
+def _further(usual: Mapping[str, str], extras: Extras) -> tuple[tuple[str, str], ...]:
+    """Each name once, the call's own before the trunk's."""
+    privacy = (("Privacy", "id"),) if extras.is_anonymous else ()
+    named = {name.lower(): (name, value) for name, value in (*usual.items(), *privacy, *extras.headers)}
+    return tuple(named.values())

@@ -178,6 +178,8 @@ class DoorPhone:
     ha1_md5: str
     """MD5 of `username:realm:password`, hex (RFC 7616 §3.4.2)."""
     ha1_sha256: str
+    algorithms: tuple[str, ...] = ("SHA-256", "MD5")
+    """What it may prove itself with, in the order they are offered in: the best first (RFC 8760 §2.3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
-EXPECTED = {"announcement": ["normal (200 OK)"], "hunt": ["one@", "cancel", "two@", "answered"], "service": ["normal", "busy"]}
+EXPECTED = {
+    "announcement": ["normal (200 OK)"],
+    "find_me": ["connect: done", "office@", "dialout", "mobile@", "answered"],
+    "hunt": ["one@", "cancel", "two@", "answered"],
+    "service": ["normal", "busy"],
+}
 
 
 @pytest.mark.sip

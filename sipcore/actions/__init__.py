@@ -5,25 +5,63 @@ are all derived from it. A list is checked as a whole, and every fault is report
 (`actions[2].option.text`), so nothing of a call starts that cannot be carried out.
 """
 
-from sipcore.actions.audio import MAX_STREAM_URLS, Play, Talk
+from sipcore.actions.amd import Amd
+from sipcore.actions.audio import MAX_STREAM_URLS, Beep, Play, Talk
 from sipcore.actions.base import Action, CheckedAddress
-from sipcore.actions.calling import MAX_DESTINATIONS, Answer, Connect, Reject, Transfer
+from sipcore.actions.calling import MAX_DESTINATIONS, Answer, Confirm, Connect, Reject, Transfer
+from sipcore.actions.digits import DigitsReceive, DigitsSend
+from sipcore.actions.flow import MAX_LOOPS, Branch, ConditionVariable, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend
 from sipcore.actions.lists import ACTION_TYPES, MAX_ACTIONS, MAX_STREAM_URLS_IN_ALL, json_schema, legs_needed, parse_action, parse_actions
+from sipcore.actions.recording import (
+    Echo,
+    Hold,
+    Mute,
+    RecordingPause,
+    RecordingResume,
+    RecordingStart,
+    RecordingStop,
+    Unhold,
+    Unmute,
+)
 
 __all__ = [
     "ACTION_TYPES",
     "MAX_ACTIONS",
     "MAX_DESTINATIONS",
+    "MAX_LOOPS",
     "MAX_STREAM_URLS",
     "MAX_STREAM_URLS_IN_ALL",
     "Action",
+    "Amd",
     "Answer",
+    "Beep",
+    "Branch",
     "CheckedAddress",
+    "ConditionVariable",
+    "Confirm",
     "Connect",
+    "DigitsReceive",
+    "DigitsSend",
+    "Echo",
+    "Fetch",
+    "Goto",
+    "Hangup",
+    "Hold",
+    "Mute",
     "Play",
+    "RecordingPause",
+    "RecordingResume",
+    "RecordingStart",
+    "RecordingStop",
     "Reject",
+    "Sleep",
+    "Stop",
     "Talk",
     "Transfer",
+    "Unhold",
+    "Unmute",
+    "VariableSet",
+    "WebhookSend",
     "json_schema",
     "legs_needed",
     "parse_action",

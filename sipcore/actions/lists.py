@@ -9,15 +9,26 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from sipcore.actions.audio import Play, Talk
+from sipcore.actions.amd import Amd
+from sipcore.actions.audio import Beep, Play, Talk
 from sipcore.actions.base import Action
 from sipcore.actions.calling import Answer, Connect, Reject, Transfer
+from sipcore.actions.digits import DigitsReceive, DigitsSend
+from sipcore.actions.flow import Branch, ConditionVariable, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend
+from sipcore.actions.order import check_order
+from sipcore.actions.recording import HEARING_ACTIONS, RECORDING_ACTIONS
+from sipcore.actions.templates import check_templates
 from sipcore.errors import Fault, InvalidRequest
 
 MAX_ACTIONS = 100  # VoIPBin refuses past index 100
 MAX_STREAM_URLS_IN_ALL = 500
 
-ACTION_TYPES: Mapping[str, type[Action]] = {action.type: action for action in (Answer, Talk, Play, Connect, Transfer, Reject)}
+_CALLING: tuple[type[Action], ...] = (Amd, Answer, Talk, Play, Connect, Transfer, Reject)
+_FLOW: tuple[type[Action], ...] = (Branch, ConditionVariable, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend)
+_DIGITS: tuple[type[Action], ...] = (Beep, DigitsReceive, DigitsSend)
+ACTION_TYPES: Mapping[str, type[Action]] = {
+    action.type: action for action in (*_FLOW, *_DIGITS, *_CALLING, *RECORDING_ACTIONS, *HEARING_ACTIONS)
+}
 _ADAPTERS: Mapping[str, TypeAdapter[Action]] = {name: TypeAdapter(action) for name, action in ACTION_TYPES.items()}
 
 
@@ -44,6 +55,7 @@ def parse_actions(raw: Iterable[Action | Mapping[str, Any]] | None, path: str = 
     streams = sum(len(action.stream_urls) for action in actions if isinstance(action, Play))
     if streams > MAX_STREAM_URLS_IN_ALL:
         faults.append(Fault(path, f"at most {MAX_STREAM_URLS_IN_ALL} stream_urls in all, this list has {streams}"))
+    faults = faults or check_order(actions, path)
     if faults:
         raise InvalidRequest(faults)
     return tuple(actions)
@@ -72,16 +84,30 @@ def parse_action(raw: object, path: str = "action") -> Action:
     if not isinstance(option, Mapping):
         faults.append(Fault(f"{path}.option", f"must be an object, not {type(option).__name__}"))
     else:
+        aliases = ACTION_TYPES[kind].aliases
         names = [f.name for f in fields(ACTION_TYPES[kind]) if f.name != "id"]
-        faults += [Fault(f"{path}.option.{key}", _unknown("option", key, names)) for key in option if key not in names]
+        faults += [Fault(f"{path}.option.{key}", _unknown("option", key, names)) for key in option if key not in {*names, *aliases}]
+        given = [aliases.get(key, key) for key in option]
+        faults += [Fault(f"{path}.option.{name}", "is given twice, under two names") for name in set(given) if given.count(name) > 1]
+        option = dict(zip(given, option.values(), strict=True))
     if faults:
         raise InvalidRequest(faults)
     return _built(kind, dict(option) | ({"id": raw["id"]} if "id" in raw else {}), path)
 
 
 def legs_needed(actions: Sequence[Action]) -> int:
-    """The most legs the list can have up at once: the call itself, and the most that any `connect` rings."""
-    return 1 + max((len(action.destinations) for action in actions if isinstance(action, Connect)), default=0)
+    """The most legs the list can have up at once: the call itself, and the most that any `connect` rings at once, fetched ones included."""
+    return 1 + max((_further_legs(action) for action in actions), default=0)
+
+
+def _further_legs(action: Action) -> int:
+    match action:
+        case Connect():
+            return action.legs_at_once
+        case Fetch():
+            return action.legs
+        case _:
+            return 0
 
 
 def json_schema() -> dict[str, Any]:
@@ -92,8 +118,9 @@ def json_schema() -> dict[str, Any]:
     for name, option in options.items():
         definitions |= option.pop("$defs", {})
         identity = option["properties"].pop("id")
+        _add_aliases(option, ACTION_TYPES[name].aliases)
         properties = {"type": {"const": name}, "option": option, "id": identity}
-        required = ["type", "option"] if option.get("required") else ["type"]
+        required = ["type", "option"] if option.get("required") or option.get("allOf") else ["type"]
         variants.append({"type": "object", "properties": properties, "required": required, "additionalProperties": False})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -106,16 +133,31 @@ def json_schema() -> dict[str, Any]:
 
 def _built(kind: str, values: dict[str, Any], path: str) -> Action:
     try:
-        return _ADAPTERS[kind].validate_python(values)
+        action = _ADAPTERS[kind].validate_python(values)
     except ValidationError as error:
         raise InvalidRequest([_fault(detail["loc"], detail["msg"], path) for detail in error.errors()]) from None
+    if faults := check_templates(action, f"{path}.option"):
+        raise InvalidRequest(faults)
+    return action
+
+
+def _add_aliases(option: dict[str, Any], aliases: Mapping[str, str]) -> None:
+    """Let an option go by its other names, one of them at a time."""
+    properties, required = option["properties"], option.get("required", [])
+    for name in dict.fromkeys(aliases.values()):
+        names = [name, *(alias for alias, ours in aliases.items() if ours == name)]
+        properties |= dict.fromkeys(names, properties[name])
+        one = {"oneOf": [{"required": [each]} for each in names]}
+        none = {"not": {"anyOf": [{"required": [each]} for each in names]}}
+        option.setdefault("allOf", []).append(one if name in required else {"anyOf": [one, none]})
+    option["required"] = [name for name in required if name not in aliases.values()]
 
 
 def _fault(location: tuple[int | str, ...], message: str, path: str) -> Fault:
     place = f"{path}.option" if location and location[0] != "id" else path
     for part in location:
         place += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return Fault(place, message.removeprefix("Value error, "))
+    return Fault(place, "unknown key" if message == "Unexpected keyword argument" else message.removeprefix("Value error, "))
 
 
 def _unknown(what: str, given: object, known: Iterable[str]) -> str:

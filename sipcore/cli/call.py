@@ -10,8 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from sipcore.actions import Action, Connect, Play, Talk
+from sipcore.actions import Action, Connect, Play, RecordingStart, Talk
 from sipcore.cli.progress import Progress
+from sipcore.cli.recording import recording_path, recording_to
 from sipcore.config import load_config, make_config
 from sipcore.sync import Switch
 
@@ -33,6 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--connect", metavar="ADDRESS[,ADDRESS]", dest="actions", action=_AddAction, help="ring others and bridge the first"
     )
+    parser.add_argument("--record", metavar="FILE", type=recording_path, help="record the call: a .wav, .flac, .ogg or .mp3 file")
     parser.add_argument("--language", default="en-US", help="of --say (default %(default)s)")
     parser.add_argument("--gender", default="female", choices=["female", "male", "neutral"], help="of --say (default %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="a TOML file with the settings of the switch")
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Place the call and wait for its end."""
     console = Console(stderr=options.json, highlight=False)
     progress = Progress(console)
-    with Switch(config=_config(options)) as switch:
+    with recording_to(options.record, console) as folder, Switch(config=_config(options, folder)) as switch:
         call = switch.calls.create(destination=options.destination, actions=_actions(options))
         try:
             for event in call.events():
@@ -73,7 +75,7 @@ class _AddAction(argparse.Action):
 
 
 def _actions(options: argparse.Namespace) -> list[Action]:
-    actions: list[Action] = []
+    actions: list[Action] = [RecordingStart(options.record.suffix[1:])] if options.record else []
     for option, value in options.actions or []:
         match option:
             case "--say":
@@ -85,10 +87,12 @@ def _actions(options: argparse.Namespace) -> list[Action]:
     return actions
 
 
-def _config(options: argparse.Namespace) -> Any:
+def _config(options: argparse.Namespace, recordings: Path | None) -> Any:
     typed = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     if password := os.environ.get(PASSWORD_VARIABLE):
         typed["password"] = password
+    if recordings is not None:
+        typed["recordings_dir"] = recordings
     if options.config:
         return load_config(options.config, **typed)
     return make_config({"media_root": "/"} | typed)  # whoever types the path may read the file

@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> int:
             record = call.wait()
             page = switch.calls.list()
         heard_a, heard_b = a.calls[0], b.calls[0]
-        speech = _speech(cache)
-        verdicts = _listen(heard_a, heard_b, speech, wav.read(Path(folder) / "melody.wav")[0])
+        sentences = _speech(cache)
+        verdicts = _listen(heard_a, heard_b, sentences, wav.read(Path(folder) / "melody.wav")[0])
     (output / "call.json").write_text(json.dumps(record.to_json(), indent=4) + "\n")
     (output / "calls.json").write_text(json.dumps(page.to_json(), indent=4) + "\n")
     heard_a.write_wav(output / "heard-a.wav")
@@ -117,19 +117,21 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _speech(cache: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+def _speech(cache: Path) -> list[np.ndarray[Any, np.dtype[np.int16]]]:
+    """What is said, sentence by sentence, as the call has it from the cache."""
     library = AudioLibrary(cache)
     try:
-        return wav.read(library.speech(TEXT).path)[0]
+        return [wav.read(library.utter(utterance).path)[0] for utterance in library.utterances(TEXT)]
     finally:
         library.close()
 
 
-def _listen(heard_a: PhoneCall, heard_b: PhoneCall, speech: Any, melody: Any) -> list[tuple[bool, str]]:
+def _listen(heard_a: PhoneCall, heard_b: PhoneCall, sentences: list[Any], melody: Any) -> list[tuple[bool, str]]:
     """What arrived, as (is it right, in words)."""
     a, b = heard_a.heard(), heard_b.heard()
     verdicts = []
-    for name, reference in (("the speech", speech), ("the melody", melody)):
+    said = [(f"sentence {number}", samples) for number, samples in enumerate(sentences, 1)]
+    for name, reference in (*said, ("the melody", melody)):
         match = measure.best_match(a, reference, RATE_HZ)
         verdicts.append(
             (match.correlation >= MIN_CORRELATION, f"A heard {name}: correlation {match.correlation:.3f}, at {match.delay_s:.2f} s")

@@ -8,7 +8,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "serve",
         help="keep a switch running, with its HTTP interface",
-        description="Keep a switch running. SIGTERM and Ctrl-C drain it: no new calls, live ones have grace_s; once more stops at once.",
+        description="Keep a switch running. SIGTERM and Ctrl-C drain it: no new calls, live ones have grace_s; once more "
+        "stops at once. SIGHUP has certificates read again.",
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="a TOML file with the settings of the switch")
     parser.add_argument("--http", metavar="HOST:PORT", help="where HTTP listens; port 0 takes a free one (default: listen in [http])")
@@ -70,7 +71,7 @@ async def _serve(config: Config, listen: str) -> int:
     switch = AsyncSwitch(config=guarded(config, host))
     if config.store == ":memory:":
         log.warning('store is ":memory:": records of calls are lost at the end, and until then they are all kept in memory')
-    signals = _Signals()
+    signals = _Signals(switch.reload_tls)
     signals.take()
     try:
         sock = bind(host, port)
@@ -98,21 +99,27 @@ async def _first(*work: Coroutine[Any, Any, object]) -> None:
 
 
 class _Signals:
-    """The first signal stops, the second one hurries."""
+    """The first signal stops, the second one hurries; SIGHUP has the TLS files read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, reload: Callable[[], None]) -> None:
+        self._reload = reload
         self.stop, self.hurry = asyncio.Event(), asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def take(self) -> None:
-        """Handle SIGTERM and SIGINT from now on."""
+        """Handle them from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
     def give_back(self) -> None:
         """Leave them to Python again."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.remove_signal_handler(number)
+
+    def _on_hangup(self) -> None:
+        log.info("SIGHUP: reading the TLS files again")
+        self._reload()
 
     def _on_signal(self, number: int) -> None:
         log.info("%s", signal.Signals(number).name)

@@ -31,6 +31,9 @@ _NUMBER: Final = re.compile(r"\+?[0-9A-Da-d*#\-.()]+")
 _URI_PARAM: Final = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})+")
 _URI_HEADERS: Final = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$=&]|%[0-9A-Fa-f]{2})*")
 _PARAM_VALUE: Final = re.compile(r"""[A-Za-z0-9\-.!%*_+`'~\[\]/:&$@()]+|"(?:[^"\\]|\\.)*\"""")
+_USUAL_TRANSPORTS: Final = frozenset({"UDP", "TCP", "TLS"})
+_BRANCH: Final = r"[A-Za-z0-9\-.!%*_+`'~]+"
+_USUAL_VIA_PARAMS: Final = re.compile(rf";branch={_BRANCH}(?:;rport)?|;rport;branch={_BRANCH}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-.]{0,251}[A-Za-z0-9_.])?")
 _DIGITS_AND_DOTS: Final = re.compile(r"[0-9.]+")
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}", re.ASCII)
@@ -89,13 +92,14 @@ def check_route(text: str) -> None:
         raise Malformed("bad route")
 
 
-@lru_cache(maxsize=CACHED)
 def check_via(text: str) -> None:
     """One Via value. Raises: Malformed."""
     if len(text) > MAX_ADDRESS:
         raise Malformed("Via too long")
     via = Via.parse(text)
     _check_host(via.host)
+    if via.transport in _USUAL_TRANSPORTS and _USUAL_VIA_PARAMS.fullmatch(text, text.find(";")):
+        return
     if not is_token(via.transport):
         raise Malformed("bad Via")
     check_params(via.params)

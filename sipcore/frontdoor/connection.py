@@ -9,7 +9,9 @@ from collections import deque
 from typing import Final, Protocol
 
 from .framing import KeepAlive, StreamFramer
+from .keepalive import PING
 from .message import Malformed
+from .tls import names_match
 
 HALF_MESSAGE_S: Final = 10.0
 """A message that has begun must be complete after so long."""
@@ -24,6 +26,9 @@ MAX_UNSENT_BYTES: Final = 256 * 1024
 """A peer that leaves so much unread is cut off."""
 _PENDING_MESSAGES: Final = 32
 _PONG: Final = b"\r\n"
+PING_EVERY_S: Final = 95.0
+PING_SPREAD_S: Final = 20
+"""RFC 5626 §4.4.1: every 95 to 120 s, not all connections at once."""
 _KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 """Seconds, seconds, probes: a peer that is gone without a word is noticed within two minutes."""
 
@@ -59,6 +64,7 @@ class Connection(asyncio.Protocol):
         name: The host name its certificate was checked for; empty when it was not we who called.
         is_ours: We opened it.
         is_in_use: A worker has sent over it.
+        refusal: Why the certificate of the far end is not accepted, although its chain is good; empty: it is.
     """
 
     def __init__(
@@ -80,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._begun_at = owner.now()
         self._half_since: float | None = None
         self._has_spoken = False
+        self._used_at = self._pinged_at = self._begun_at
+        self.refusal = ""
 
     # ------------------------------------------------------------------------------------- asyncio's side
 
@@ -90,6 +98,10 @@ class Connection(asyncio.Protocol):
         self.local = transport.get_extra_info("sockname")[:2]
         if self.is_gone:  # closed during the handshake
             transport.abort()
+            return
+        if self.is_ours and self.transport_name == "tls" and not names_match(transport.get_extra_info("peercert"), self.name):
+            self.refusal = f"certificate: it is not for {self.name}"
+            self.close(self.refusal)
             return
         self._owner.opened(self)
 
@@ -103,8 +115,10 @@ class Connection(asyncio.Protocol):
             return
         for piece in pieces:
             if isinstance(piece, KeepAlive):
-                self.send(_PONG)
+                if not self.is_ours:  # there it is two answers to pings of ours: who has called pings
+                    self._write(_PONG)
             else:
+                self._used_at = self._heard_at
                 self._pending.append(piece)
                 self._has_spoken = True
                 self._half_since = None  # what is left, if any, has begun now
@@ -143,7 +157,17 @@ class Connection(asyncio.Protocol):
         return not self.is_gone and self._transport is not None and not self._transport.is_closing()
 
     def send(self, data: bytes) -> bool:
-        """Write; False when it is gone, or the peer does not read and was cut off."""
+        """Write a message; False when it is gone, or the peer does not read and was cut off."""
+        self._used_at = self._owner.now()
+        return self._write(data)
+
+    def keep_alive(self, now: float) -> None:
+        """Ping what we have opened (RFC 5626 §3.5.1): NATs on the way forget a silent connection. Not all far ends answer."""
+        if self.is_ours and now - max(self._pinged_at, self._used_at) >= PING_EVERY_S + self.number % PING_SPREAD_S:
+            self._pinged_at = now
+            self._write(PING)
+
+    def _write(self, data: bytes) -> bool:
         transport = self._transport
         if transport is None or not self.is_open:
             return False
@@ -167,6 +191,8 @@ class Connection(asyncio.Protocol):
             return "half a message"
         if not self._has_spoken and not self.is_ours and now - self._begun_at > SILENT_S:
             return "it says nothing"
+        if self.is_ours:  # answers to our own pings do not count
+            return "idle" if now - self._used_at > IDLE_IN_USE_S else ""
         return "idle" if now - self._heard_at > (IDLE_IN_USE_S if self.is_in_use else IDLE_S) else ""
 
     def _gone(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import socket
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -13,6 +15,7 @@ from sipcore.wire import DoorSettings, DoorWorkers, FrameDecoder, Message, WireE
 _CHUNK_BYTES: Final = 65536
 _MAX_FDS: Final = 250
 """What one message can carry on Linux (SCM_MAX_FD is 253)."""
+_PARENT_POLL_MS: Final = 1000
 _MAX_BACKLOG_BYTES: Final = 8 << 20
 """News for a control process that does not read; beyond it, it is taken for dead."""
 
@@ -24,11 +27,21 @@ class StartError(Exception):
 Start = tuple[DoorSettings, list[socket.socket], DoorWorkers, FrameDecoder, list[Message]]
 
 
-def receive_start(sock: socket.socket) -> Start:
-    """Wait for settings, their sockets and the first table of workers, so that no datagram is judged without them.
+def has_come(sock: socket.socket, timeout_ms: int = 0) -> bool:
+    """Whether something can be read, or the other end is closed."""
+    poll = select.poll()  # not `select`: the number may be beyond 1,023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(timeout_ms))
+
+
+def receive_start(sock: socket.socket, control_pid: int = 0) -> Start:
+    """Wait, however long, for settings, their sockets and the first table of workers, so that no datagram is judged without them.
+
+    Args:
+        control_pid: Our parent. Its end ends the wait, too: a fork of it may hold our socket open. 0: only the socket tells.
 
     Returns:
-        These, and the decoder with what came after them.
+        These, the decoder, and what came between and after them.
 
     Raises:
         StartError: the control process went away, or sent something else.
@@ -36,7 +49,8 @@ def receive_start(sock: socket.socket) -> Start:
     decoder = FrameDecoder()
     messages: list[Message] = []
     fds: list[int] = []
-    while len(messages) < 2:
+    while not _is_complete(messages):
+        _wait(sock, control_pid)
         try:
             data, new_fds, _, _ = socket.recv_fds(sock, _CHUNK_BYTES, _MAX_FDS)
             messages += decoder.feed(data)
@@ -45,13 +59,26 @@ def receive_start(sock: socket.socket) -> Start:
         fds += new_fds
         if not data:
             raise StartError("the control process is gone")
-    settings, workers, *rest = messages
-    if not isinstance(settings, DoorSettings) or not isinstance(workers, DoorWorkers):
-        raise StartError(f"{type(settings).__name__} and {type(workers).__name__} came first")
+    settings, *rest = messages
+    workers = next((message for message in rest if isinstance(message, DoorWorkers)), None)
+    if not isinstance(settings, DoorSettings) or workers is None:
+        raise StartError(f"{type(settings).__name__} came first")
+    rest.remove(workers)
     sockets = [socket.socket(fileno=fd) for fd in fds]
     if len(sockets) != 1 + len(settings.listeners):
         raise StartError(f"{len(sockets)} sockets for {len(settings.listeners)} listeners")
     return settings, sockets, workers, decoder, rest
+
+
+def _is_complete(messages: list[Message]) -> bool:
+    """The first table has come, or what came first is wrong."""
+    return any(isinstance(message, DoorWorkers) or not isinstance(messages[0], DoorSettings) for message in messages)
+
+
+def _wait(sock: socket.socket, control_pid: int) -> None:
+    while not has_come(sock, _PARENT_POLL_MS):
+        if control_pid and os.getppid() != control_pid:
+            raise StartError("the control process is gone")
 
 
 class ControlLink:

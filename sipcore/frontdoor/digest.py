@@ -19,7 +19,6 @@ NONCE_LIFETIME_S: Final = 60
 """Within it a phone may use a nonce again, from the same address only; after it, it gets a new one with `stale=true`."""
 
 _ALGORITHMS: Final = {"SHA-256": "sha256", "MD5": "md5"}
-"""In the order they are offered in: the best first (RFC 8760 §2.3)."""
 _PARAMETER: Final = re.compile(r'([!-+\--<>-~]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _TIME_DIGITS: Final = 12
@@ -48,13 +47,14 @@ class Checked:
 class Digest:
     """Challenges and checks for a set of phones."""
 
-    __slots__ = ("_by_name", "_realm", "_realms", "_seal")
+    __slots__ = ("_algorithms", "_by_name", "_realm", "_realms", "_seal")
 
     def __init__(self, seal: Seal, phones: tuple[DoorPhone, ...]) -> None:
         self._seal = seal
         self._by_name = {(phone.username, phone.realm): phone for phone in phones}
         self._realms = {phone.username: phone.realm for phone in reversed(phones)}
         self._realm = phones[0].realm if phones else ""
+        self._algorithms = phones[0].algorithms if phones else ()
 
     def realm_for(self, username: str) -> str:
         """Realm to ask this user in; of an unknown one that of the first phone, so that nobody learns which exist."""
@@ -64,12 +64,13 @@ class Digest:
         """True when a phone has this user name."""
         return username in self._realms
 
-    def challenges(self, realm: str, host: str, now: float, *, is_stale: bool = False) -> tuple[tuple[str, str], ...]:
-        """`WWW-Authenticate` headers of a 401, one per algorithm."""
+    def challenges(self, username: str, realm: str, host: str, now: float, *, is_stale: bool = False) -> tuple[tuple[str, str], ...]:
+        """`WWW-Authenticate` headers of a 401, one per algorithm of the phone; of an unknown one as for the first phone."""
+        phone = self._by_name.get((username, realm))
         nonce = self._nonce(f"{int(now):0{_TIME_DIGITS}x}", host)
         stale = ", stale=true" if is_stale else ""
         text = f'Digest realm="{realm}", nonce="{nonce}", qop="auth"{stale}, algorithm='
-        return tuple([("WWW-Authenticate", text + algorithm) for algorithm in _ALGORITHMS])
+        return tuple([("WWW-Authenticate", text + algorithm) for algorithm in (phone.algorithms if phone else self._algorithms)])
 
     def check(self, request: Message, host: str, now: float) -> Checked:
         """Look at the `Authorization` headers for a realm of ours; `host` is the source address."""
@@ -119,11 +120,13 @@ def _fields(value: str) -> dict[str, str]:
 
 def _response(fields: dict[str, str], phone: DoorPhone, method: str) -> str | None:
     """What `response` has to be (RFC 7616 §3.4.1); None when something is missing, or the algorithm or qop is none that we offer."""
-    algorithm = _ALGORITHMS.get(fields.get("algorithm", "MD5").upper())
+    name = fields.get("algorithm", "MD5").upper()
+    algorithm = _ALGORITHMS.get(name)
     if (
         algorithm is None
+        or name not in phone.algorithms
         or fields.get("qop", "").lower() != "auth"
-        or not all(fields.get(name) for name in ("nonce", "nc", "cnonce", "uri"))
+        or not all(fields.get(field) for field in ("nonce", "nc", "cnonce", "uri"))
     ):
         return None
     ha1 = phone.ha1_sha256 if algorithm == "sha256" else phone.ha1_md5

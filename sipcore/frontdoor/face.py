@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sipcore.frontdoor.message import Header, Message
+from sipcore.frontdoor.message import KNOWN_NAMES, Header, Message
 from sipcore.frontdoor.uri import join_host_port, split_host_port
 from sipcore.wire import DoorSettings
 
@@ -59,20 +59,15 @@ class Face:
     def hide(self, message: Message) -> None:
         """Take out of a worker's message what only we may see, Record-Routes of ours and private headers, and correct what it promises."""
         headers = message.headers
-        headers[:] = [_PROMISES[header[0]](header[1]) if header[0] in _PROMISES else header for header in headers if not is_private(header)]
+        headers[:] = [_PROMISES[header[0]](header[1]) if header[0] in _PROMISES else header for header in public(headers)]
         routes = message.get_all("Record-Route")
         if routes:
             put_list(message, "Record-Route", [route for route in routes if not self.is_inner_route(route)])
 
 
-def strip_private(message: Message) -> None:
-    """Take out private headers."""
-    message.headers[:] = [header for header in message.headers if not is_private(header)]
-
-
-def is_private(header: Header) -> bool:
-    """True for a header that never crosses the wall."""
-    return header[0][:1] in "Xx" and header[0].lower().startswith(PRIVATE_PREFIX)
+def public(headers: list[Header]) -> list[Header]:
+    """The headers without those that never cross the wall."""
+    return [header for header in headers if header[0] in _PUBLIC or not header[0].lower().startswith(PRIVATE_PREFIX)]
 
 
 def put_list(message: Message, name: str, values: list[str]) -> None:
@@ -87,6 +82,7 @@ def _without(tags: str, unwanted: str) -> str:
     return ", ".join([tag for part in tags.split(",") if (tag := part.strip(" \t")) and tag.lower() != unwanted])
 
 
+_PUBLIC: Final = frozenset([name for name in KNOWN_NAMES if not name.lower().startswith(PRIVATE_PREFIX)])
 _PROMISES: Final[dict[str, Callable[[str], Header]]] = {
     "Allow": lambda _value: Header("Allow", ALLOWED),
     "Supported": lambda value: Header("Supported", _without(value, "replaces")),

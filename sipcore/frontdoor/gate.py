@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +10,10 @@ from sipcore.frontdoor.incoming import Incoming
 from sipcore.frontdoor.limits import SourceLimits, Verdict, is_scanner
 from sipcore.frontdoor.message import Message
 from sipcore.frontdoor.seal import Seal
+from sipcore.frontdoor.shedding import is_opening
 from sipcore.frontdoor.sources import Sources
 from sipcore.wire import DoorSettings, DoorTrunk
 
-_OPENING: Final = re.compile(rb"(?:INVITE|OPTIONS|REGISTER|SUBSCRIBE|MESSAGE|PUBLISH|NOTIFY) sips?:(?!\d{1,9}-[0-9a-f]{20}@)")
-"""Start of a request outside of dialogs: one within names a worker."""
 _DRAINED_S: Final = 0.05
 """So long a source that is beyond its limit is not even read: a flood costs next to nothing then."""
 _MAX_DRAINED: Final = 10_000
@@ -56,7 +54,7 @@ class Gate:
 
     def is_drained(self, data: bytes, host: str, now: float) -> bool:
         """True for a datagram that would be dropped by `verdict` after it was read."""
-        return now < self._drained.get(host, now) and _OPENING.match(data) is not None
+        return now < self._drained.get(host, now) and is_opening(data)
 
     def verdict(self, message: Message | None, host: str, now: float) -> Verdict:
         """What a request outside of dialogs, or something unreadable, is worth; trunks may always."""
@@ -87,8 +85,9 @@ class Gate:
             return Admitted()
         if not self._has_phones:
             return Admitted() if is_open else Refused(403)
+        username = checked.phone.username if checked.phone is not None else caller
         realm = checked.phone.realm if checked.phone is not None else self._digest.realm_for(caller)
-        return Refused(401, self._digest.challenges(realm, invite.host, now, is_stale=checked.proof is Proof.STALE))
+        return Refused(401, self._digest.challenges(username, realm, invite.host, now, is_stale=checked.proof is Proof.STALE))
 
     def expire(self, now: float) -> None:
         """Forget what is over."""

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 Params = tuple[tuple[str, str | None], ...]
 _T = TypeVar("_T")
 
-_REMEMBERED: Final = 2_048
+REMEMBERED: Final = 2_048
 _LONGEST_REMEMBERED: Final = 256
 """Characters: with the above, each kind of value takes two or three megabytes at most."""
 
 
 def remembered(read: Callable[[str], _T]) -> Callable[[str], _T]:
-    """`read`, a function of text alone, with the last answers at hand: the messages of a dialog repeat their values. What it raises is not."""
-    known = lru_cache(_REMEMBERED)(read)
+    """`read`, a function of text alone, with its last answers at hand: the messages of a dialog repeat their values."""
+    known = lru_cache(REMEMBERED)(read)
 
     def recall(text: str) -> _T:
         return known(text) if len(text) <= _LONGEST_REMEMBERED else read(text)

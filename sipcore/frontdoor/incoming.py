@@ -23,6 +23,7 @@ class Incoming(NamedTuple):
     key: str
     """Of its transaction, see `transaction_key`."""
     has_to_tag: bool
+    sip_call_id: str
     user: str
     """User part of the request URI."""
     size_bytes: int
@@ -36,17 +37,13 @@ class Incoming(NamedTuple):
         key = transaction_key(request, seen, cseq)
         top = note_source(request, seen, flow)
         has_to_tag = bool(NameAddr.parse(request.get("To") or "").tag)
-        return Incoming(request, flow, top, cseq, key, has_to_tag, Uri.parse(request.request_uri).user, size_bytes)
+        sip_call_id = request.get("Call-ID") or ""
+        return Incoming(request, flow, top, cseq, key, has_to_tag, sip_call_id, Uri.parse(request.request_uri).user, size_bytes)
 
     @property
     def method(self) -> str:
         """`INVITE`"""
         return self.request.method
-
-    @property
-    def sip_call_id(self) -> str:
-        """The Call-ID."""
-        return self.request.get("Call-ID") or ""
 
     @property
     def host(self) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipcore.frontdoor.face import Face, is_private, put_list, strip_private
-from sipcore.frontdoor.grammar import Malformed
+from sipcore.frontdoor import dtmf
+from sipcore.frontdoor.face import Face, public, put_list
+from sipcore.frontdoor.grammar import Malformed, with_param
 from sipcore.frontdoor.hops import encode_flow, is_pinned, reply_flow
 from sipcore.frontdoor.message import Message
 from sipcore.frontdoor.sources import plain_address
 from sipcore.frontdoor.steps import Flow
 from sipcore.frontdoor.uri import NameAddr, Uri, split_host_port
 from sipcore.frontdoor.via import Via
-from sipcore.frontdoor.wellformed import check
+from sipcore.frontdoor.wellformed import check, good_challenges
 from sipcore.wire import CALL_HEADER
 
 MAX_WORKER_BYTES: Final = 3_900
@@ -22,6 +23,7 @@ _LONGEST_ADDITION: Final = 500
 
 _NOT_FOR_WORKERS: Final = frozenset({"Route", "Authorization", "Proxy-Authorization", "Replaces"})
 """Replaces (RFC 3891): PJSIP would let whoever knows the tags take a call over; who does not know the header goes on without."""
+_CHALLENGING: Final = frozenset({401, 407})
 _NEEDED: Final = frozenset({
     "Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Contact", "Record-Route", "Require", "Supported", "Allow", "Content-Type",
     "Content-Disposition", "Content-Encoding", "Session-Expires", "Min-SE", "RSeq", "RAck", "Event", "Subscription-State", "Refer-To",
@@ -33,11 +35,12 @@ _NEEDED: Final = frozenset({
 def note_source(request: Message, top: Via, flow: Flow) -> Via:
     """Write into the top Via where the request really came from (RFC 3261 §18.2.1, RFC 3581 §4); returns that Via."""
     host = flow.peer[0]
-    if top.rport is None and plain_address(top.host) == plain_address(host) and top.received == "":
+    is_asking = top.rport is not None
+    if not is_asking and plain_address(top.host) == plain_address(host) and top.received == "":
         return top
     # a peer that claims to be "received" from elsewhere is not believed: the parameter is ours to write
     noted = top.with_param("received", host)
-    if top.rport is not None:
+    if is_asking:
         noted = noted.with_param("rport", str(flow.peer[1]))
     request.replace_first("Via", str(noted))
     return noted
@@ -45,9 +48,11 @@ def note_source(request: Message, top: Via, flow: Flow) -> Via:
 
 def prepare_request(request: Message) -> None:
     """Take out what was for us: routes that led here, credentials, and headers that nobody outside may set."""
-    request.headers[:] = [header for header in request.headers if header.name not in _NOT_FOR_WORKERS and not is_private(header)]
+    request.headers[:] = [header for header in public(request.headers) if header[0] not in _NOT_FOR_WORKERS]
     if request.get("Max-Forwards") is None:
         request.append("Max-Forwards", "70")
+    if request.method == "INFO":
+        dtmf.write_plainly(request)
 
 
 def request_for(request: Message, port: int, face: Face, key: str, flow: Flow, top: Via, call_id: str = "") -> bytes:
@@ -62,6 +67,7 @@ def request_for(request: Message, port: int, face: Face, key: str, flow: Flow, t
         user = _user_of(request.request_uri)
         _add_record_route(inward, face, flow, top)
         inward.append(CALL_HEADER, call_id)
+    _put_plain_contacts(inward)
     inward.request_uri = f"sip:{user}127.0.0.1:{port}"
     inward.prepend("Via", face.inner_via(key, encode_flow(reply_flow(flow, top))))
     return _fitting(inward)
@@ -78,12 +84,14 @@ def response_for(response: Message, port: int, own_branch: str, face: Face, flow
     inner_host, inner_port = split_host_port(face.inner_address)
     us = Via.parse(response.get("Via") or "").sent_by
     response.set("Via", f"SIP/2.0/UDP 127.0.0.1:{port};rport={inner_port};received={inner_host};branch={own_branch}")
-    strip_private(response)
+    response.headers[:] = public(response.headers)
     method = (response.get("CSeq") or "").rpartition(" ")[2]
     if method == "INVITE" and 100 < response.status < 300:
         _append_record_route(response, face, flow)
-    elif method == "REGISTER":
+    if method == "REGISTER":
         _restore_contacts(response, us, port)
+    else:
+        _put_plain_contacts(response)
     return _fitting(response)
 
 
@@ -102,6 +110,21 @@ def _append_record_route(response: Message, face: Face, flow: Flow) -> None:
 
 def _first_uri(values: list[str]) -> Uri | str | None:
     return NameAddr.parse(values[0]).uri if values else None
+
+
+def _put_plain_contacts(message: Message) -> None:
+    """Write `sips:` as `sip:` with `transport=tls`: a worker sends to such a one, since it takes it for one that it can reach."""
+    contacts = message.get_all("Contact")
+    if "sips:" in "".join(contacts).lower():
+        put_list(message, "Contact", [_plain_contact(contact) for contact in contacts])
+
+
+def _plain_contact(contact: str) -> str:
+    addr = NameAddr.parse(contact)
+    if not isinstance(addr.uri, Uri) or addr.uri.scheme != "sips":
+        return contact
+    uri = addr.uri._replace(scheme="sip", params=with_param(addr.uri.params, "transport", "tls"))
+    return str(addr._replace(uri=uri))
 
 
 def _restore_contacts(response: Message, us: str, port: int) -> None:
@@ -154,11 +177,13 @@ def check_room(request: Message, size_bytes: int) -> None:
 
 
 def check_response(response: Message) -> None:
-    """A body that breaks a rule is taken out, and PJSIP ends the call by itself; any other fault raises.
+    """Challenges and a body that break a rule are taken out, and PJSIP ends the call by itself; any other fault raises.
 
     Raises:
         Malformed: it must not reach a worker.
     """
+    if response.status in _CHALLENGING:
+        response.headers[:] = good_challenges(response.headers)
     try:
         check(response)
     except Malformed as fault:

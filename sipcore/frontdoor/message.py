@@ -7,9 +7,10 @@ here may still break every rule: `sipcore.frontdoor.wellformed` says whether it 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from sipcore.frontdoor.grammar import Malformed, number, remembered, split_list
+from sipcore.frontdoor.grammar import REMEMBERED, Malformed, number, remembered, split_list
 from sipcore.frontdoor.uri import NameAddr, Uri
 from sipcore.frontdoor.via import Via
 from sipcore.wire import CALL_HEADER
@@ -41,6 +42,8 @@ _CONTROL: Final = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
 MAX_LINES: Final = 1_100
 """More are not even looked at; how many an honest message has, `sipcore.frontdoor.wellformed` knows."""
 _MAX_SIZE: Final = 2**31 - 1
+_MAX_USUAL_HEAD: Final = 2_048
+"""Lines of a longer one are not remembered: what is kept stays small."""
 _CODE_DIGITS: Final = 3
 
 
@@ -107,46 +110,51 @@ class Message:
         if name not in KNOWN_NAMES:
             return [header.value for header in self.headers if _is(header, name)]
         values = [value for known, value in self.headers if known == name]
-        if name not in _LISTS or not any(["," in value for value in values]):
+        if name not in _LISTS or "," not in "".join(values):
             return values
         return [part for value in values for part in split_list(value)]
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of its name, where the first one stood, else last."""
         name = canonical_name(name)
-        for index, header in enumerate(self.headers):
-            if _is(header, name):
-                self.headers[index + 1 :] = [other for other in self.headers[index + 1 :] if not _is(other, name)]
-                self.headers[index] = Header(name, value)
-                return
-        self.headers.append(Header(name, value))
+        found = self._indices(name)
+        if not found:
+            self.headers.append(Header(name, value))
+            return
+        self.headers[found[0]] = Header(name, value)
+        for index in reversed(found[1:]):
+            del self.headers[index]
 
     def remove(self, name: str) -> None:
         """Take out every line of this name."""
         name = canonical_name(name)
-        self.headers[:] = [header for header in self.headers if not _is(header, name)]
+        for index in reversed(self._indices(name)):
+            del self.headers[index]
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before the first of its name, else first of all."""
         name = canonical_name(name)
-        index = next((index for index, header in enumerate(self.headers) if _is(header, name)), 0)
-        self.headers.insert(index, Header(name, value))
+        self.headers.insert((self._indices(name) or (0,))[0], Header(name, value))
 
     def append(self, name: str, value: str) -> None:
         """Put a line behind the last of its name, else last of all."""
         name = canonical_name(name)
-        indices = [index for index, header in enumerate(self.headers) if _is(header, name)]
-        self.headers.insert(indices[-1] + 1 if indices else len(self.headers), Header(name, value))
+        found = self._indices(name)
+        self.headers.insert(found[-1] + 1 if found else len(self.headers), Header(name, value))
 
     def replace_first(self, name: str, value: str | None) -> None:
         """Put `value` in the place of the first value of this name (of a list: only its first), or take it out; no such header: nothing."""
         name = canonical_name(name)
-        for index, header in enumerate(self.headers):
-            if _is(header, name):
-                rest = split_list(header.value)[1:] if name in _LISTS else []
-                parts = rest if value is None else [value, *rest]
-                self.headers[index : index + 1] = [Header(name, ", ".join(parts))] if parts else []
-                return
+        for index in self._indices(name)[:1]:
+            rest = split_list(self.headers[index].value)[1:] if name in _LISTS else []
+            parts = rest if value is None else [value, *rest]
+            self.headers[index : index + 1] = [Header(name, ", ".join(parts))] if parts else []
+
+    def _indices(self, name: str) -> list[int]:
+        """Where the lines of this name, in its canonical form, stand."""
+        if name in KNOWN_NAMES:
+            return [index for index, (known, _) in enumerate(self.headers) if known == name]
+        return [index for index, header in enumerate(self.headers) if _is(header, name)]
 
     def copy(self) -> Message:
         """One that can be changed without changing this."""
@@ -175,8 +183,9 @@ def parse(data: bytes) -> Message:
         raise Malformed("headers do not end", 0)
     start, fault, lines = _split_head(head.decode("utf-8", "surrogateescape"))
     headers: list[Header] = []
+    read = _read_header if len(head) <= _MAX_USUAL_HEAD else _read_header.__wrapped__
     for line in lines:
-        header = _header(line)
+        header = read(line)
         if header is not None:
             headers.append(header)
         else:
@@ -188,8 +197,8 @@ def parse(data: bytes) -> Message:
     return message
 
 
-@remembered
-def _header(line: str) -> Header | None:
+@lru_cache(REMEMBERED)
+def _read_header(line: str) -> Header | None:
     name, colon, value = line.partition(":")
     return Header(canonical_name(name.rstrip(" \t")), value.strip(" \t")) if colon else None
 

@@ -91,6 +91,8 @@ class Openings:
                     ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
                     ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
                 )
+                if connection.refusal:
+                    raise ConnectionRefusedError(connection.refusal)
             else:
                 await self._loop.create_connection(lambda: connection, sock=sock)
         except BaseException:

@@ -1,9 +1,10 @@
 """The front door: every SIP message between the outside and the workers passes here, and no call is lost with it.
 
-    python -m sipcore.frontdoor.process --fd N
+    python -m sipcore.frontdoor.process --fd N --control-pid PID
 
-`N` is a connected stream socket to the control process, which sends settings and bound sockets first. What is done with a message decides
-`sipcore.frontdoor.router`; here are the sockets. The process ends at end of file, and when the control process is gone.
+`N` is a connected stream socket to the control process, which sends settings and bound sockets first: now or, to a spare, when the process
+that serves is lost. What is done with a message decides `sipcore.frontdoor.router`; here are the sockets. The process ends at end of
+file, and when the control process is gone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sipcore import wire
 
 from .accepting import Acceptor
 from .connection import Connection
-from .control import ControlLink, Start, StartError, receive_start
+from .control import ControlLink, Start, StartError, has_come, receive_start
 from .counting import Counting, Told
 from .router import Router
 from .sending import Sender
@@ -42,6 +43,8 @@ from .udp import UdpSocket, address_of
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
+_GC_THRESHOLD: Final = 20_000
+"""Objects between two collections. Messages are freed by their counts; with the usual 700 the collector would run with every third one."""
 _OUTER_BUDGET: Final = 8
 """Datagrams of one outer socket per turn of the event loop: a flood holds up workers and control by two or three milliseconds."""
 _INNER_BUDGET: Final = 64
@@ -227,12 +230,13 @@ class Door:
         self._loop.call_later(_TICK_S, self._tick)
         self._told.tick()
         if self._shedding.count:
-            self._told.line(f"more than can be looked at: {self._shedding.count} requests of strangers were dropped unread")
+            self._told.line(f"more than can be looked at: {self._shedding.count} requests were dropped unread")
             self._counts.received += self._shedding.count
             self._counts.dropped += self._shedding.count
             self._shedding.count = 0
         self._tell(self._counts.message(len(self._connections)))
         self._connections.sweep()
+        self._sender.keep_alive()
         self._carry_out(self._route(self._router.expire, self._loop.time()), is_of_worker=False)
 
 
@@ -254,12 +258,12 @@ async def _serve(control_sock: socket.socket, contexts: TlsContexts, start: Star
     settings, sockets, workers, decoder, rest = start
     door = Door(settings, sockets, workers, contexts)
     door.control = ControlLink(control_sock, decoder, door.receive, door.outlive_control)
-    for message in rest:
+    for message in rest:  # what its predecessor's calls are, before the first datagram
         door.receive(message)
-    door.control.read()  # what its predecessor's calls are, before the first datagram
     _watch(settings.control_pid, door.outlive_control)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
     door.control.send(wire.DoorReady(os.getpid()))
     asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "sipcore.locate")  # before a call waits for it
     await door.ended.wait()
@@ -275,18 +279,29 @@ def _raise_descriptor_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _warm_up() -> None:
+    """What a spare has the time for. What is there already is left out of every collection to come."""
+    importlib.import_module("sipcore.locate")
+    gc.collect()
+    gc.freeze()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the program."""
     parser = argparse.ArgumentParser(prog="sipcore.frontdoor.process", description="The SIP front door of a sipcore pool.")
     parser.add_argument("--fd", type=int, required=True, help="number of the inherited socket to the control process")
+    parser.add_argument("--control-pid", type=int, required=True, help="the control process, which has started this one")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     _raise_descriptor_limit()
-    sock = socket.socket(fileno=parser.parse_args(arguments).fd)
+    given = parser.parse_args(arguments)
+    sock = socket.socket(fileno=given.fd)
     sock.set_inheritable(False)
+    if not has_come(sock):
+        _warm_up()
     try:
-        start = receive_start(sock)
+        start = receive_start(sock, given.control_pid)
         contexts = load(start[0].tls)
     except (StartError, TlsFilesError) as error:
         with contextlib.suppress(OSError):

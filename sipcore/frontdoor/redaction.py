@@ -67,7 +67,8 @@ def _blank_credentials(found: re.Match[str]) -> str:
 
 
 def _has_password(lowered: str) -> bool:
-    return any("@" in uri and ":" in uri[uri.index(":") + 1 : uri.rindex("@")] for uri in _LOWER_URI.findall(lowered))
+    suspects = [uri for uri in _LOWER_URI.findall(lowered) if uri.count(":") > 1 and "@" in uri]
+    return any(":" in uri[uri.index(":") + 1 : uri.rindex("@")] for uri in suspects)
 
 
 def _blank_password(found: re.Match[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Final
 
 from sipcore.frontdoor.grammar import Malformed
@@ -15,16 +14,20 @@ _COPIED: Final = ("From", "To", "Call-ID", "CSeq")
 _UNSAFE: Final = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
 _TAG_BYTES: Final = 8
 
-PHRASES: Final[dict[int, str]] = {status.value: status.phrase for status in HTTPStatus} | {
-    100: "Trying", 180: "Ringing", 183: "Session Progress", 202: "Accepted", 405: "Method Not Allowed", 408: "Request Timeout",
+PHRASES: Final[dict[int, str]] = {
+    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted", 300: "Multiple Choices", 301: "Moved Permanently",
+    302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service", 400: "Bad Request", 401: "Unauthorized",
+    402: "Payment Required", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable",
+    407: "Proxy Authentication Required", 408: "Request Timeout", 410: "Gone",
     413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type", 416: "Unsupported URI Scheme",
     420: "Bad Extension", 421: "Extension Required", 422: "Session Interval Too Small", 423: "Interval Too Brief",
     480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
     484: "Address Incomplete", 485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 489: "Bad Event",
-    491: "Request Pending", 493: "Undecipherable", 500: "Server Internal Error", 504: "Server Time-out", 505: "Version Not Supported",
-    513: "Message Too Large", 600: "Busy Everywhere", 603: "Decline", 604: "Does Not Exist Anywhere", 606: "Not Acceptable",
+    491: "Request Pending", 493: "Undecipherable", 500: "Server Internal Error", 501: "Not Implemented", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Server Time-out", 505: "Version Not Supported", 513: "Message Too Large",
+    600: "Busy Everywhere", 603: "Decline", 604: "Does Not Exist Anywhere", 606: "Not Acceptable",
 }  # fmt: skip
-"""RFC 3261 §21 and the RFCs that add to it; HTTP's where they are the same."""
+"""RFC 3261 §21 and the RFCs that add to it."""
 
 
 def phrase_of(code: int) -> str:

@@ -156,9 +156,11 @@ class Router:
         """483 or 482 for a request that has gone far enough (RFC 3261 §16.3)."""
         if (incoming.request.get("Max-Forwards") or "70").lstrip("0") == "":
             return 483
-        uri = incoming.request.request_uri
-        vias = [via for via in incoming.request.get_all("Via") if is_perhaps_ours(via)]
-        return 482 if any(self._seal.has_looped(Via.parse(via).branch, uri) for via in vias) else 0
+        request = incoming.request
+        if not [name for name, value in request.headers if name == "Via" and is_perhaps_ours(value)]:
+            return 0
+        vias = request.get_all("Via")
+        return 482 if any(self._seal.has_looped(Via.parse(via).branch, request.request_uri) for via in vias) else 0
 
     def _ack(self, ack: Incoming) -> list[Step]:
         """To the 200: by its request URI. To a refusal: where the INVITE went, unless the refusal was ours."""

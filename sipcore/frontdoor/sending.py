@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
 
 from sipcore.rfc3263 import Hop
 
 from .connection import Connection
+from .keepalive import PING, Registered
 from .message import Malformed
 from .names import Locate, Names
 from .opening import Openings
@@ -23,12 +26,12 @@ MAX_UDP_BYTES: Final = 1300
 """RFC 3261 §18.1.1: larger requests go by TCP where the transport is free."""
 
 _HOPS_TRIED: Final = 3
+_LISTENERS_KNOWN: Final = 256
 _UNSENDABLE: Final = (OSError, OverflowError, ValueError, Malformed)
 """No route, no port, no address, or nothing that the router can write for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """One message on its way out."""
 
     finish: Callable[[str, str], bytes]
@@ -73,6 +76,8 @@ class Sender:
         self._connections = connections
         self._outlet = outlet
         self._has_tcp = has_tcp
+        self._registered = Registered()
+        self._listener = lru_cache(_LISTENERS_KNOWN)(self._find_listener)
         self._names = Names(locate)
         self._openings = Openings(connections, contexts, {one.family: one.host for one in reversed(udp) if not one.is_wildcard})
 
@@ -80,6 +85,14 @@ class Sender:
         """Give up what waits."""
         self._names.close()
         self._openings.close()
+
+    def keep_alive(self) -> None:
+        """Once a second: keep the way back from registrars open."""
+        for local, peer in self._registered.due(time.monotonic()):
+            sock, host = self._listener(local, _family(peer[0]))
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.send(PING, peer, host)
 
     # --------------------------------------------------------------------------------------------------- flows
 
@@ -112,17 +125,21 @@ class Sender:
         self._to(parcel, step.target)
 
     def _from_listener(self, parcel: Parcel, local: str, peer: tuple[str, int]) -> None:
+        sock, host = self._listener(local, _family(peer[0]))
+        if sock is not None:
+            self._send_udp(parcel, sock, peer, host)
+        else:
+            parcel.lost(f"no UDP socket for {address_of(peer)}")
+
+    def _find_listener(self, local: str, family: socket.AddressFamily) -> tuple[UdpSocket | None, str]:
+        """The socket that has this address, or another of the family, and the address of ours to leave by where it has several."""
         host, _, port = local.rpartition(":")
         bare = host.strip("[]")
-        family = _family(peer[0])
         fitting = [one for one in self._udp if one.family == family]
         chosen = next((one for one in fitting if one.address == local or (one.is_wildcard and str(one.port) == port)), None)
         if chosen is not None:
-            self._send_udp(parcel, chosen, peer, bare if bare not in {"0.0.0.0", "::"} else "")  # noqa: S104
-        elif fitting:
-            self._send_udp(parcel, fitting[0], peer, "")
-        else:
-            parcel.lost(f"no UDP socket for {address_of(peer)}")
+            return chosen, bare if bare not in {"0.0.0.0", "::"} else ""  # noqa: S104
+        return (fitting[0] if fitting else None), ""
 
     def _send_udp(self, parcel: Parcel, sock: UdpSocket, peer: tuple[str, int], local_host: str) -> None:
         try:
@@ -132,6 +149,8 @@ class Sender:
         except _UNSENDABLE as error:
             parcel.lost(f"{address_of(peer)}: {error}")
             return
+        if data.startswith(b"REGISTER "):
+            self._registered.note(data, (local, peer), time.monotonic())
         self._outlet.sent("udp", local, address_of(peer), data, parcel.tag)
 
     def _write(self, parcel: Parcel, connection: Connection, *, is_of_worker: bool) -> bool:

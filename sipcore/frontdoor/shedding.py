@@ -13,12 +13,17 @@ from .sources import Sources
 
 BEHIND_S: Final = 0.03
 """A socket that has not been empty for so long is behind."""
-TRUNKS_SPARED_S: Final = 0.5
-"""Behind for so long, what trunks open goes, too, until the queue is empty: it has been sent again by then (T1, RFC 3261 §17.1.1.2). The queue
-holds ten seconds of work, and an answer that comes so late opens a call that nobody waits for."""
+STALE_S: Final = 0.5
+"""What has waited for so long has been sent again (T1, RFC 3261 §17.1.1.2), and its copy is in the queue: not even a trunk's is looked at.
+Else a flood of a trunk leaves ten seconds of work, and calls are opened that nobody waits for."""
 
 _OPENING: Final = re.compile(rb"(?:INVITE|OPTIONS|REGISTER|SUBSCRIBE|MESSAGE|PUBLISH|NOTIFY) sips?:(?!\d{1,9}-[0-9a-f]{20}@)")
 """Start of a request outside of dialogs: one within names a worker."""
+
+
+def is_opening(data: bytes) -> bool:
+    """True for a request that would open something."""
+    return _OPENING.match(data) is not None
 
 
 class Shedding:
@@ -32,9 +37,9 @@ class Shedding:
         self.sources = sources
         self.count = 0
 
-    def drops(self, data: bytes, host: str, behind_s: float) -> bool:
-        """Whether a datagram from this address can be spared by a socket that is behind for so long."""
-        if _OPENING.match(data) is None or (behind_s < TRUNKS_SPARED_S and self.sources.is_trunk(host)):
+    def drops(self, data: bytes, host: str, waited_s: float) -> bool:
+        """Whether a datagram from this address can be spared that has waited for so long."""
+        if not is_opening(data) or (waited_s < STALE_S and self.sources.is_trunk(host)):
             return False
         self.count += 1
         return True

@@ -133,11 +133,13 @@ class Connections:
             del self._per_source[source]
 
     def sweep(self) -> None:
-        """Once a second: close what is overdue."""
+        """Once a second: close what is overdue, ping what is ours."""
         now = self.now()
         for connection in list(self._all.values()):
             if reason := connection.overdue(now):
                 connection.close(reason)
+            else:
+                connection.keep_alive(now)
 
     def close(self) -> None:
         """Close all."""

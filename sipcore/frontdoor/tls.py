@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any, Final
 
 from sipcore.wire import DoorTls
 
@@ -16,13 +17,24 @@ class TlsFilesError(Exception):
     """A certificate, key or authority file cannot be used; the text names it."""
 
 
-@dataclass(frozen=True, slots=True)
 class TlsContexts:
-    """Made from the files once; a reload makes new ones, and connections that are open keep theirs."""
+    """Made from the files once; a reload makes new ones, and connections that are open keep theirs.
 
-    server: ssl.SSLContext | None
-    """`None` without a certificate: nobody can call us by TLS."""
-    client: ssl.SSLContext
+    Attributes:
+        server: `None` without a certificate: nobody can call us by TLS.
+    """
+
+    def __init__(self, settings: DoorTls) -> None:
+        self._settings = settings
+        self.server = _server(settings) if settings.certificate_file else None
+        self._client = _client(settings) if settings.ca_file or settings.certificate_file else None
+
+    @property
+    def client(self) -> ssl.SSLContext:
+        """For whom we call. The system's authorities, which take long to read, are read when they are wanted."""
+        if self._client is None:
+            self._client = _client(self._settings)
+        return self._client
 
 
 def load(settings: DoorTls) -> TlsContexts:
@@ -31,7 +43,33 @@ def load(settings: DoorTls) -> TlsContexts:
     Raises:
         TlsFilesError: one of them cannot be read, or key and certificate do not belong together.
     """
-    return TlsContexts(_server(settings) if settings.certificate_file else None, _client(settings))
+    return TlsContexts(settings)
+
+
+def names_match(certificate: Mapping[str, Any] | None, name: str) -> bool:
+    """Whether a certificate, as `ssl` gives it, is for the host that we called (RFC 5922 §7.1, §7.2).
+
+    A DNS name, a `sip:` URI of a domain, or an address of the subjectAltName must be the same. Wildcards match nothing, and the common
+    name is not looked at.
+    """
+    wanted = _plain_name(name)
+    return (
+        bool(wanted)
+        and "*" not in wanted
+        and any(
+            (kind in ("DNS", "IP Address") and _plain_name(value) == wanted)
+            or (kind == "URI" and value[:4].lower() == "sip:" and _plain_name(value[4:]) == wanted)
+            for kind, value in (certificate or {}).get("subjectAltName", ())
+        )
+    )
+
+
+def _plain_name(text: str) -> str:
+    """In lower case without the last dot; of an address the usual form."""
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        return text.lower().removesuffix(".")
 
 
 def _server(settings: DoorTls) -> ssl.SSLContext:
@@ -46,10 +84,10 @@ def _server(settings: DoorTls) -> ssl.SSLContext:
 
 
 def _client(settings: DoorTls) -> ssl.SSLContext:
-    """Checks the server's certificate, and the name we called: DNS names of the subjectAltName (RFC 5922 §7.1 knows no common name)."""
+    """Checks the chain of the server's certificate; its name is for `names_match`, since OpenSSL knows the rules of HTTP only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.hostname_checks_common_name = False
+    context.check_hostname = False
     _load_authorities(context, settings.ca_file)
     if settings.certificate_file:
         _load_certificate(context, settings)  # for a far end that asks for ours

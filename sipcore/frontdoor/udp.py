@@ -16,7 +16,7 @@ OnDatagram = Callable[[bytes, str, tuple[str, int]], None]
 """`(data, local, peer)`; `local` is our `host:port` that it came to."""
 
 Spares = Callable[[bytes, str, float], bool]
-"""`(data, host, behind_s)`; see `sipcore.frontdoor.shedding`."""
+"""`(data, host, waited_s)`: how long it has been in the queue; see `sipcore.frontdoor.shedding`."""
 
 _MAX_BYTES: Final = 65_535
 _SPARED_PER_BUDGET: Final = 16
@@ -24,7 +24,9 @@ _SPARED_PER_BUDGET: Final = 16
 _IP_PKTINFO: Final = 8  # linux/in.h; Python 3.11 does not name it
 _PKTINFO4: Final = struct.Struct("=I4s4s")
 _PKTINFO6: Final = struct.Struct("=16sI")
-_ANCILLARY_BYTES: Final = 64
+_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h, likewise
+_TIMESPEC: Final = struct.Struct("@ll")
+_ANCILLARY_BYTES: Final = 128
 _ROUTES: Final = 1024
 _ROUTE_S: Final = 30.0
 
@@ -67,6 +69,7 @@ class UdpSocket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         elif self.is_wildcard:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._loop = asyncio.get_running_loop()
         self._receive = self._receive_named if self.is_wildcard else self._receive_plain
         self._loop.add_reader(sock, self._read)
@@ -107,13 +110,13 @@ class UdpSocket:
 
     def _read(self) -> None:
         now = self._loop.time()
-        behind_s = 0.0 if self._busy_since is None else now - self._busy_since
-        is_behind = behind_s > BEHIND_S
+        is_behind = self._busy_since is not None and now - self._busy_since > BEHIND_S
+        receive = self._receive_named if is_behind else self._receive
         left = self._budget
         try:
             for _ in range(self._budget * _SPARED_PER_BUDGET if is_behind else self._budget):
-                data, local, peer = self._receive()
-                if is_behind and self._spares(data, peer[0], behind_s):
+                data, local, peer, waited_s = receive()
+                if is_behind and self._spares(data, peer[0], waited_s):
                     continue
                 self._on_datagram(data, local, peer)
                 left -= 1
@@ -122,24 +125,38 @@ class UdpSocket:
         except OSError:  # BlockingIOError: it is empty; others are of a datagram sent before (ICMP) and mean nothing here
             self._busy_since = None
             return
-        if self._busy_since is None:
+        if self._is_empty():
+            self._busy_since = None
+        elif self._busy_since is None:
             self._busy_since = now
 
-    def _receive_plain(self) -> tuple[bytes, str, tuple[str, int]]:
+    def _is_empty(self) -> bool:
+        """What was read may have been the last: then the next datagram, whenever it comes, is not behind."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:  # of a datagram sent before
+            return False
+        return False
+
+    def _receive_plain(self) -> tuple[bytes, str, tuple[str, int], float]:
         data, peer = self._sock.recvfrom(_MAX_BYTES)
-        return data, self.address, peer[:2]
+        return data, self.address, peer[:2], 0.0
 
-    def _receive_named(self) -> tuple[bytes, str, tuple[str, int]]:
+    def _receive_named(self) -> tuple[bytes, str, tuple[str, int], float]:
+        """With our address that it came to, and how long it has waited."""
         data, ancillary, _, peer = self._sock.recvmsg(_MAX_BYTES, _ANCILLARY_BYTES)
-        return data, self._named(ancillary), peer[:2]
-
-    def _named(self, ancillary: list[tuple[int, int, bytes]]) -> str:
+        local, waited_s = self.address, 0.0
         for level, kind, value in ancillary:
             if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                return f"{socket.inet_ntoa(_PKTINFO4.unpack(value)[1])}:{self.port}"
-            if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-                return f"[{socket.inet_ntop(socket.AF_INET6, _PKTINFO6.unpack(value)[0])}]:{self.port}"
-        return self.address
+                local = f"{socket.inet_ntoa(_PKTINFO4.unpack(value)[1])}:{self.port}"
+            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                local = f"[{socket.inet_ntop(socket.AF_INET6, _PKTINFO6.unpack(value)[0])}]:{self.port}"
+            elif level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+                seconds, nanoseconds = _TIMESPEC.unpack(value)
+                waited_s = time.time() - seconds - nanoseconds * 1e-9
+        return data, local, peer[:2], waited_s
 
 
 class Routes:

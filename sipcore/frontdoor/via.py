@@ -9,7 +9,7 @@ from sipcore.frontdoor.uri import join_host_port, split_host_port
 
 
 class Via(NamedTuple):
-    """Who sent or passed a request, and by what. A named tuple, as are the values beside it: made in half the time of a frozen dataclass."""
+    """Who sent or passed a request, and by what. A named tuple, as other values here: made in half the time of a dataclass."""
 
     transport: str
     """In upper case."""

@@ -21,7 +21,7 @@ from sipcore.frontdoor.addresses import (
     check_via,
 )
 from sipcore.frontdoor.grammar import Malformed, is_token, number, split_list, split_params
-from sipcore.frontdoor.message import KNOWN_NAMES, CSeq, Message
+from sipcore.frontdoor.message import KNOWN_NAMES, CSeq, Header, Message
 
 MAX_HEADER_LINES: Final = 200
 MAX_LINE: Final = 8_192
@@ -54,6 +54,7 @@ MAX_CHALLENGE_PARAMS: Final = 64
 """Of one line, which may have several challenges."""
 MAX_CHALLENGE_VALUE: Final = 512
 """Characters of a realm, a nonce, an opaque."""
+MAX_ALGORITHM: Final = 32
 _MOST_32_BIT: Final = 2**32 - 1
 _NUMBERS: Final = {
     "Max-Forwards": 255,
@@ -197,17 +198,43 @@ def _check_list(name: str, text: str) -> None:
         raise Malformed(f"too many {name} values")
 
 
+def good_challenges(headers: list[Header]) -> list[Header]:
+    """The headers without those challenges that break a rule, and without those beyond `MAX_CHALLENGES`."""
+    kept: list[Header] = []
+    left = MAX_CHALLENGES
+    for header in headers:
+        if header.name in _CHALLENGES:
+            try:
+                count = _count_challenges(header.value)
+            except Malformed:
+                continue
+            if count > left:
+                continue
+            left -= count
+        kept.append(header)
+    return kept
+
+
 def _check_challenge(_name: str, value: str) -> None:
-    """`scheme name=value, name="value", ...`, and again (RFC 3261 §20.44)."""
+    if _count_challenges(value) > MAX_CHALLENGES:
+        raise Malformed("too many challenges")
+
+
+def _count_challenges(value: str) -> int:
+    """Of `scheme name=value, name="value", ...`, and again (RFC 3261 §20.44). Raises: Malformed."""
     parts = split_list(value)
     if len(parts) > MAX_CHALLENGE_PARAMS:
         raise Malformed("challenge too long")
+    count = 0
     for part in parts:
         name, equals, text = part.partition("=")
         words = name.replace("\t", " ").split()
-        if not equals or len(text) > MAX_CHALLENGE_VALUE or not 1 <= len(words) <= 2:
+        most = MAX_ALGORITHM if words and words[-1].lower() == "algorithm" else MAX_CHALLENGE_VALUE
+        if not equals or len(text) > most or not 1 <= len(words) <= 2:
             raise Malformed("bad challenge")
         check_params(((words[-1], text.strip(" \t")),))
+        count += len(words) - 1
+    return count
 
 
 def _check_rack(_name: str, value: str) -> None:

@@ -18,6 +18,7 @@ from sipcore.errors import SipcoreError
 from sipcore.http import docs_page, openapi
 from sipcore.http.errors import ApiError, api_error, error_response, json_response, to_json
 from sipcore.http.metrics import Metrics
+from sipcore.http.recordings import RecordingRoutes
 from sipcore.http.routes import CallRoutes
 from sipcore.http.sse import EventStreams
 from sipcore.http.tokens import Authenticator
@@ -30,6 +31,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_app(switch: AsyncSwitch, authenticator: Authenticator, calls: CallRoutes, streams: EventStreams, metrics: Metrics) -> ASGIApp:
     """The application of one switch."""
+    recordings = RecordingRoutes(switch, authenticator)
     document = openapi.document()
     document_body, schema_body = to_json(document), to_json(json_schema())
 
@@ -58,6 +60,9 @@ def create_app(switch: AsyncSwitch, authenticator: Authenticator, calls: CallRou
         Route("/v1.0/calls/{id}", _by_method({"GET": calls.get, "DELETE": calls.hangup}), methods=["GET", "DELETE"]),
         Route("/v1.0/calls/{id}/hangup", calls.hangup, methods=["POST"]),
         Route("/v1.0/calls/{id}/trace", calls.trace, methods=["GET"]),
+        Route("/v1.0/recordings", recordings.list, methods=["GET"]),
+        Route("/v1.0/recordings/{id}", _by_method({"GET": recordings.get, "DELETE": recordings.delete}), methods=["GET", "DELETE"]),
+        Route("/v1.0/recordingfiles/{id}", recordings.file, methods=["GET"]),
         Route("/v1.0/events", streams.events, methods=["GET"]),
         Route("/v1.0/schema/actions", show_schema, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),

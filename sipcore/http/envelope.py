@@ -17,7 +17,11 @@ TYPES: Final[dict[type[events.CallEvent], str]] = {
     events.CallHangingUp: "call_updated",
     events.CallHangup: "call_hangup",
     events.DigitReceived: "dtmf_received",
+    events.DigitsGathered: "digits_gathered",
+    events.AnswererDetected: "answerer_detected",
     events.CallMediaStarted: "media_started",
+    events.RecordingStarted: "recording_started",
+    events.RecordingFinished: "recording_finished",
     events.ActionStarted: "action_started",
     events.ActionFinished: "action_finished",
     events.CallHeld: "call_held",
@@ -54,12 +58,14 @@ def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
             told["statistics"] = None if record.statistics is None else asdict(record.statistics)
         case events.DigitReceived():
             told["dtmf"] = {"digit": event.digit, "duration_ms": event.duration_ms}
-        case events.CallMediaStarted():
-            told["media"] = {"codec": event.codec}
-        case events.RtpSourceMoved():
-            told["media"] = {"expected": event.expected, "actual": event.actual}
-        case events.RtpStopped():
-            told["media"] = {"silent_s": event.silent_s}
+        case events.DigitsGathered():
+            told["digits"] = {"digits": event.digits, "ended_by": event.ended_by}
+        case events.AnswererDetected():
+            told["amd"] = {name: value for name, value in asdict(event).items() if name not in ("call_id", "at")}
+        case events.RecordingStarted() | events.RecordingFinished():
+            told["recording"] = event.recording.to_json()
+        case events.CallMediaStarted() | events.RtpSourceMoved() | events.RtpStopped():
+            told["media"] = _media(event)
         case events.TransferRequested():
             told["transfer"] = {"target": event.target, "is_accepted": event.is_accepted}
         case events.TransferUpdated():
@@ -76,3 +82,13 @@ def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
                 "legs": [asdict(leg) for leg in event.legs],
             }
     return told
+
+
+def _media(event: events.CallMediaStarted | events.RtpSourceMoved | events.RtpStopped) -> dict[str, Any]:
+    match event:
+        case events.CallMediaStarted():
+            return {"codec": event.codec}
+        case events.RtpSourceMoved():
+            return {"expected": event.expected, "actual": event.actual}
+        case events.RtpStopped():
+            return {"silent_s": event.silent_s}

@@ -25,6 +25,7 @@ STATUS_NAMES: Final[Mapping[int, str]] = {
     409: "ALREADY_EXISTS",
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
+    416: "OUT_OF_RANGE",
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
@@ -67,6 +68,8 @@ def api_error(error: errors.SipcoreError) -> ApiError:
             return bad_request("INVALID_REQUEST", error.faults)
         case errors.CallNotFound():
             return ApiError(404, "CALL_NOT_FOUND", f"no call has the id {error.call_id!r}")
+        case errors.RecordingNotFound():
+            return ApiError(404, "RECORDING_NOT_FOUND", f"no recording has the id {error.recording_id!r}")
         case errors.CapacityError():
             return ApiError(503, "NO_CAPACITY", str(error), headers={"retry-after": str(RETRY_AFTER_S)})
         case errors.SwitchDraining():

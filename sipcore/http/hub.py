@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipcore.calls import AsyncCall
-from sipcore.events import CallEvent, CallHangup
+from sipcore.events import CallEvent, CallHangup, RecordingFinished, RecordingStarted
 from sipcore.http.envelope import TYPES, envelope
 from sipcore.http.errors import to_json
 from sipcore.record import CallRecord
@@ -66,6 +66,8 @@ class EventHub:
         self._sinks: list[Sink] = []
         self._watchers: list[Watcher] = []
         self._calls: dict[str, AsyncCall] = {}
+        self._recorded: dict[str, AsyncCall] = {}
+        """By id of a recording that is not finished."""
         self._stop: Callable[[], None] | None = None
 
     def open(self) -> None:
@@ -143,7 +145,11 @@ class EventHub:
                     yield []
 
     def _call_of(self, event: CallEvent) -> AsyncCall | None:
+        if isinstance(event, RecordingFinished):  # may come after its call
+            return self._recorded.pop(event.recording.id, None)
         call = self._calls.get(event.call_id) or self._switch.calls.live(event.call_id)
+        if isinstance(event, RecordingStarted) and call is not None:
+            self._recorded[event.recording.id] = call
         if isinstance(event, CallHangup):
             self._calls.pop(event.call_id, None)
         elif call is not None:

@@ -9,7 +9,9 @@ from sipcore import __version__
 from sipcore.actions import MAX_DESTINATIONS, json_schema
 from sipcore.call import HangupReason, Status
 from sipcore.http.errors import STATUS_NAMES
+from sipcore.http.recordings import MEDIA_TYPES
 from sipcore.http.trace import FORMATS, PCAP_TYPE
+from sipcore.recordings import RecordingStatus
 from sipcore.store import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 _ID: Final = {"type": "string", "format": "uuid"}
@@ -85,6 +87,7 @@ def _schemas() -> dict[str, Any]:
         "Call": call,
         "Calls": _closed({"calls": calls, "groupcalls": {"type": "array", "maxItems": 0}}),
         "CallPage": _closed({"result": calls, "next_page_token": _TIME}),
+        **_recording_schemas(),
         "Trace": _closed({"result": {"type": "array", "items": _traced_message()}}),
         "Error": _closed({"error": error}),
     }
@@ -112,6 +115,10 @@ def _call_request() -> dict[str, Any]:
         "destinations": {"type": "array", "items": _ref("Party"), "minItems": 1, "maxItems": MAX_DESTINATIONS},
         "actions": {"anyOf": [_ref("Actions"), {"type": "null"}]},
         "event_url": {"type": ["string", "null"], "description": "Where the events of the call and of its legs are sent."},
+        "variables": {
+            "anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, {"type": "null"}],
+            "description": "What `${name}` stands for in the actions.",
+        },
         "trunk": {"type": ["string", "null"], "description": "The trunk to call over, by name; chosen by destination by default."},
     }
     one_of = [{"required": ["destination"]}, {"required": ["destinations"]}]
@@ -152,10 +159,49 @@ def _paths() -> dict[str, Any]:
             "parameters": one,
             "get": _operation("traceCall", "The SIP messages of a call", None, (400, 401, 403, 404, 503), traced) | {"parameters": [form]},
         },
+        **_recording_paths(page, one),
         "/v1.0/events": {"get": stream | {"parameters": follow}},
         "/v1.0/schema/actions": {"get": _operation("actionSchema", "JSON Schema of an action list", {"type": "object"}, (), is_open=True)},
         "/healthz": {"get": _operation("health", "Whether calls are taken", {"type": "object"}, (), is_open=True) | _health()},
         "/metrics": {"get": _operation("metrics", "For Prometheus; admins only", None, (401, 403), {"text/plain": {}})},
+    }
+
+
+def _recording_schemas() -> dict[str, Any]:
+    times = dict.fromkeys(("tm_start", "tm_end", "tm_create", "tm_update", "tm_delete"), _TIME)
+    recording = {
+        "id": _ID,
+        "user_id": {"type": "integer", "minimum": 1},
+        "type": {"const": "call"},
+        "reference_id": _ID | {"description": "The call."},
+        "status": {"type": "string", "enum": [str(status) for status in RecordingStatus]},
+        "format": {"type": "string", "enum": list(MEDIA_TYPES)},
+        "filename": {"type": "string", "description": "Empty while there is none."},
+        **times,
+        "channels": {"type": "string", "enum": ["mono", "stereo"]},
+        "duration_s": {"type": "number", "minimum": 0},
+        "size_bytes": {"type": "integer", "minimum": 0},
+        "end_reason": {"type": "string", "enum": ["", "stopped", "hangup", "silence", "key", "duration", "size", "error"]},
+        "error": {"type": "string"},
+    }
+    page = _closed({"result": {"type": "array", "items": _ref("Recording")}, "next_page_token": _TIME})
+    return {"Recording": _closed(recording), "RecordingPage": page}
+
+
+def _recording_paths(page: list[Any], one: list[Any]) -> dict[str, Any]:
+    sound = {kind: {"schema": {"type": "string", "contentMediaType": kind}} for kind in MEDIA_TYPES.values()}
+    file = _operation("getRecordingFile", "The file of a recording", None, (401, 403, 404, 409, 416, 503), sound)
+    file["responses"]["206"] = {"description": "A part of it", "content": sound}
+    part = _header("Range", r"^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$", "One range of bytes.")
+    listed = _operation("listRecordings", "Recordings, newest first", _ref("RecordingPage"), (400, 401, 403, 503))
+    return {
+        "/v1.0/recordings": {"get": listed | {"parameters": page}},
+        "/v1.0/recordings/{id}": {
+            "parameters": one,
+            "get": _operation("getRecording", "One recording", _ref("Recording"), (401, 403, 404, 503)),
+            "delete": _operation("deleteRecording", "Delete it and its file", _ref("Recording"), (401, 403, 404, 409, 503)),
+        },
+        "/v1.0/recordingfiles/{id}": {"parameters": one, "get": file | {"parameters": [part]}},
     }
 
 

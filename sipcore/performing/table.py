@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from sipcore.actions import Action, Answer, Connect, Play, Reject, Talk, Transfer
-from sipcore.performing import audio, calling
+from sipcore.actions import Action, Amd, Answer, Beep, Connect, DigitsReceive, DigitsSend, Play, Reject, Talk, Transfer
+from sipcore.performing import amd, audio, calling, connecting, digits, flow, recording
 
 PERFORMERS: Mapping[type[Action], Callable[[Any, Any, Any, Any], Awaitable[None]]] = {
+    **flow.PERFORMERS,
+    **recording.PERFORMERS,
+    Amd: amd.amd,
     Answer: calling.answer,
-    Connect: calling.connect,
+    Beep: audio.beep,
+    Connect: connecting.connect,
+    DigitsReceive: digits.digits_receive,
+    DigitsSend: digits.digits_send,
     Play: audio.play,
     Reject: calling.reject,
     Talk: audio.play,

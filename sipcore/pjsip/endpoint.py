@@ -51,6 +51,11 @@ class WorkerEndpoint(pj.Endpoint):  # type: ignore[misc]
         self._watcher.rejected(readable(prm.rdata.wholeMsg), prm.statusCode, readable(prm.reason))
 
 
+def bridge_rate_hz(settings: WorkerSettings) -> int:
+    """The rate that everything is mixed at; 16 kHz costs four times as much as 8."""
+    return 16000 if any(rtp_name(codec).startswith(_WIDEBAND) for codec in settings.codecs) else 8000
+
+
 def _endpoint_config(settings: WorkerSettings) -> Any:
     config = pj.EpConfig()
     config.uaConfig.threadCnt = 0
@@ -62,8 +67,7 @@ def _endpoint_config(settings: WorkerSettings) -> Any:
     config.logConfig.msgLogging = int(settings.log_level >= 5)
     config.logConfig.filename = settings.log_file
     media = config.medConfig
-    is_wideband = any(rtp_name(codec).startswith(_WIDEBAND) for codec in settings.codecs)
-    media.clockRate = media.sndClockRate = 16000 if is_wideband else 8000  # a 16 kHz bridge costs four times as much
+    media.clockRate = media.sndClockRate = bridge_rate_hz(settings)
     media.audioFramePtime = 20
     media.noVad = True
     media.ecTailLen = 0

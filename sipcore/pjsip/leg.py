@@ -16,6 +16,7 @@ from .refer import target_of
 from .siptext import q850_cause_of, readable, status_of
 
 _GLARE: Final = 491
+_REFUSED: Final = 300
 _RETRY_GLARE_S: Final = {True: 2.1, False: 1.0}
 """By who opened the dialog: 2.1 to 4 s for the one who chose the Call-ID, 0 to 2 s for the other (RFC 3261 §14.1)."""
 
@@ -28,6 +29,9 @@ class LegOwner(MediaOwner, Protocol):
 
     def leg_over(self, leg: Leg) -> None:
         """Forget the leg now: the caller is inside `onCallState(DISCONNECTED)`, where the last reference must go."""
+
+    def digits_refused(self, leg: Leg, error: str) -> None:
+        """The far end does not take a digit that was sent as INFO."""
 
     def transfer_asked(self, leg: Leg) -> Any:
         """The call that PJSIP shall dial when it accepts a REFER; `None`: it is refused."""
@@ -128,11 +132,13 @@ class Leg(MediaCall):
     def onCallTsxState(self, prm: Any) -> None:
         """Answers to what we send."""
         tsx = prm.e.body.tsxState.tsx
-        if self._is_over or tsx.role != pj.PJSIP_ROLE_UAC or tsx.method != "INVITE":
+        if self._is_over or tsx.role != pj.PJSIP_ROLE_UAC or tsx.method not in {"INVITE", "INFO"}:
             return
-        text = _received_text(prm.e)
-        if status := status_of(text):
+        status = status_of(_received_text(prm.e))
+        if status and tsx.method == "INVITE":
             self._answered(status)
+        elif status and status[0] >= _REFUSED:
+            self._owner.digits_refused(self, f"{status[0]} {status[1]}".strip())
 
     def _answered(self, status: tuple[int, str]) -> None:
         if self._is_answered and status[0] == _GLARE and self._wants_hold is None:  # ours and theirs crossed: once more, later

@@ -12,11 +12,15 @@ from sipcore import engine, wire
 
 from .accounts import AccountBook, AccountPlaces, LocalAccount
 from .arrivals import Arrivals
+from .audioport import AudioDesk
+from .dtmf import DigitDesk
+from .endpoint import bridge_rate_hz
 from .incoming import IncomingLeg
 from .leg import Leg
 from .outgoing import OutgoingLeg
-from .patch import PatchPanel
+from .patch import PatchCommand, PatchPanel
 from .playback import PlayerPool
+from .recording import RecorderPool
 from .refer import TransferDesk
 from .refusal import RefusedCall
 from .siptext import header_of, readable
@@ -68,7 +72,10 @@ class Legs:
         self._waiting: deque[tuple[float, OutgoingLeg]] = deque()
         self._unacceptable: deque[IncomingLeg] = deque()
         self._arrivals = Arrivals()
-        self._patch = PatchPanel(self._legs, PlayerPool(host.wake), host.emit)
+        recorders = RecorderPool(bridge_rate_hz(host.settings), host.emit)
+        self._patch = PatchPanel(self._legs, PlayerPool(host.wake), recorders, host.emit)
+        self._digits = DigitDesk(self._legs, host.emit)
+        self._audio = AudioDesk(self._legs, bridge_rate_hz(host.settings), host)
         self._accounts = AccountBook(self, host.settings, places)
         self._slots = slot_counter()
         self._desk = TransferDesk(host.report_fault)
@@ -95,7 +102,13 @@ class Legs:
     @property
     def next_due_s(self) -> float | None:
         """When `tend` has something to do, besides the legs' once a second; `None`: nothing."""
-        return min((due for due in (self._patch.next_burial, self._arrivals.next_due_s) if due is not None), default=None)
+        dues = (self._patch.next_burial, self._arrivals.next_due_s, self._digits.next_due_s, self._audio.next_due_s)
+        return min((due for due in dues if due is not None), default=None)
+
+    @property
+    def awaits_digits(self) -> bool:
+        """Whether somebody waits for a digit of one of them."""
+        return self._digits.is_awaited
 
     def account_id_for(self, invite: str) -> int:
         """PJSIP's number of the account that an INVITE belongs to; inside a callback."""
@@ -115,6 +128,7 @@ class Legs:
     def media_changed(self, leg: Leg) -> None:
         """See `LegOwner`."""
         self._patch.connect(leg)
+        self._audio.connect(leg)
 
     def leg_over(self, leg: Leg) -> None:
         """See `LegOwner`."""
@@ -125,6 +139,12 @@ class Legs:
         if leg in self._unacceptable:
             self._unacceptable.remove(leg)
         self._patch.remove(leg)
+        self._audio.remove(leg)
+        self._digits.remove(leg.call_id)
+
+    def digits_refused(self, leg: Leg, error: str) -> None:
+        """See `LegOwner`."""
+        self._digits.refuse(leg.call_id, error)
 
     def transfer_asked(self, leg: Leg) -> Any:
         """See `LegOwner`; inside `onCallTransferRequest`."""
@@ -177,8 +197,12 @@ class Legs:
             pass
         elif isinstance(command, engine.AnswerTransfer):
             self._desk.answer(command.call_id, command.sip_code)
-        elif isinstance(command, engine.Play | engine.StopPlay | engine.Bridge | engine.Unbridge):
+        elif isinstance(command, PatchCommand):
             self._patch.obey(command)
+        elif isinstance(command, engine.SendDigits | engine.StopDigits | engine.AwaitDigits):
+            self._digits.obey(command, time.monotonic())
+        elif isinstance(command, engine.OpenAudio):
+            self._audio.open(command)
         elif leg := self._legs.get(command.call_id):
             leg.obey(command, time.monotonic())
 
@@ -216,6 +240,8 @@ class Legs:
         """What is due: files that ended, INVITEs that did not come, RTP that stopped, slots that became free."""
         now_s = time.monotonic()
         self._patch.tend()
+        self._digits.tend(now_s)
+        self._audio.tend(now_s)
         for call_id in self._arrivals.overdue(now_s):
             self._refuse(call_id, "the INVITE did not arrive")
         if now_s >= self._next_tend_s:
@@ -247,6 +273,7 @@ class Legs:
 
     def close(self) -> None:
         """Let go of everything in PJSIP; only when `is_empty`."""
+        self._audio.close()
         self._patch.close()
         self._desk.close()
         self._accounts.close()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import pjsua2 as pj
 
 from sipcore import engine
+from sipcore.digits import DIGITS, Presses
 from sipcore.wire import WorkerSettings
 
 from . import sdp
+from .audioport import Tap
+from .dtmf import WAYS
 from .guard import guarded
 from .playback import FilePlayer
+from .recording import LegRecorder
 from .rtpwatch import RtpWatch
 from .siptext import readable
 from .statistics import add_stream
@@ -44,6 +49,8 @@ class MediaCall(pj.Call):  # type: ignore[misc]
         audio: Its place on the bridge; `None` while it has no media.
         waiting_play: A `Play` that came before the media.
         player: The file that is playing.
+        recorder: What writes the leg down.
+        taps: Its live audio.
     """
 
     def __init__(self, owner: MediaOwner, call_id: str, codecs: Sequence[str], *where: Any) -> None:
@@ -52,15 +59,19 @@ class MediaCall(pj.Call):  # type: ignore[misc]
         self.audio: Any = None
         self.waiting_play: engine.Play | None = None
         self.player: FilePlayer | None = None
+        self.recorder: LegRecorder | None = None
+        self.taps: list[Tap] = []
         self._media_owner = owner
         self._codecs = tuple(codecs)
         self._offer = ""
         self._local_address = ""
         self._is_over = self._is_answered = self._is_hung_up = False
         self._is_held = False
+        self._muted: set[str] = set()
         self._direction = pj.PJMEDIA_DIR_NONE
         self._codec = ""
         self._stream_index = 0
+        self._presses = Presses()
         self._watch = RtpWatch(call_id, owner.settings.rtp_timeout_s)
         self._statistics: engine.RtpStatistics | None = None
 
@@ -73,6 +84,24 @@ class MediaCall(pj.Call):  # type: ignore[misc]
         """Whether PJSIP would have to guess our address: media is bound to every interface, and no public address is set."""
         settings = self._media_owner.settings
         return (settings.media_host or settings.sip_host) == "0.0.0.0" and not settings.public_address  # noqa: S104 - compared
+
+    def mute(self, direction: str, *, is_muted: bool) -> None:
+        """See `engine.Mute`."""
+        ways = {"in", "out"} if direction == "both" else {direction}
+        self._muted = self._muted | ways if is_muted else self._muted - ways
+        self.apply_mute()
+        self.mute_recorder()
+
+    def apply_mute(self) -> None:
+        """On linear samples; again after a re-INVITE has made the leg's place anew. `Rx` is what that place gets from the bridge."""
+        if self.audio is not None:
+            self.audio.adjustRxLevel(0.0 if "out" in self._muted else 1.0)
+            self.audio.adjustTxLevel(0.0 if "in" in self._muted else 1.0)
+
+    def mute_recorder(self) -> None:
+        """What the far end does not hear, it does not hear on the recording either; its own side is silent by itself."""
+        if self.recorder is not None:
+            self.recorder.heard.adjustRxLevel(0.0 if "out" in self._muted else 1.0)
 
     def look_at_rtp(self, now_s: float) -> None:
         """About once a second: is there RTP, and where from?"""
@@ -136,9 +165,15 @@ class MediaCall(pj.Call):  # type: ignore[misc]
         total = self._statistics or engine.RtpStatistics()
         self._statistics = add_stream(total, self._codec, self.getStreamStat(prm.streamIdx))
 
+    @property
+    def has_media(self) -> bool:
+        """Whether PJSIP can send something to the far end."""
+        return self.audio is not None and not self._is_over and not self._is_hung_up
+
     @guarded
     def onDtmfDigit(self, prm: Any) -> None:
-        """A key (RFC 4733, or INFO)."""
-        if not self._is_over:
+        """A key (RFC 4733, or INFO), or a flash."""
+        digit = readable(prm.digit)
+        if not self._is_over and digit in DIGITS and self._presses.is_new(digit, WAYS.get(prm.method, ""), time.monotonic()):
             duration_ms = prm.duration if prm.duration < _MAX_DTMF_MS else 0
-            self._media_owner.emit(engine.DtmfReceived(self.call_id, readable(prm.digit), duration_ms))
+            self._media_owner.emit(engine.DtmfReceived(self.call_id, digit, duration_ms))

@@ -11,6 +11,9 @@ from sipcore import engine
 
 from .leg import Leg
 from .playback import FilePlayer, PlaybackError, PlayerPool
+from .recording import RecorderPool, RecordingError
+
+PatchCommand = engine.Play | engine.StopPlay | engine.Bridge | engine.Unbridge | engine.Mute | engine.StartRecording | engine.StopRecording
 
 
 class PatchPanel:
@@ -20,14 +23,15 @@ class PatchPanel:
         next_burial: When `tend` has something to do (monotonic seconds); `None`: nothing.
     """
 
-    def __init__(self, legs: Mapping[str, Leg], players: PlayerPool, emit: Callable[[engine.Event], None]) -> None:
+    def __init__(self, legs: Mapping[str, Leg], players: PlayerPool, recorders: RecorderPool, emit: Callable[[engine.Event], None]) -> None:
         self.next_burial: float | None = None
         self._legs = legs
         self._players = players
+        self._recorders = recorders
         self._emit = emit
         self._bridges: set[frozenset[str]] = set()
 
-    def obey(self, command: engine.Play | engine.StopPlay | engine.Bridge | engine.Unbridge) -> None:
+    def obey(self, command: PatchCommand) -> None:
         """Carry out a command; one for a leg that is not there is ignored."""
         leg = self._legs.get(command.call_id)
         if leg is None:
@@ -41,6 +45,13 @@ class PatchPanel:
                 self._bridge(leg, command.peer_id)
             case engine.Unbridge():
                 self._unbridge(leg, command.peer_id)
+            case engine.Mute():
+                leg.mute(command.direction, is_muted=command.is_muted)
+            case engine.StartRecording():
+                self._record(leg, command)
+            case engine.StopRecording():
+                if leg.recorder is not None and leg.recorder.order.recording_id == command.recording_id:
+                    self._stop_recording(leg)
             case _:
                 assert_never(command)
 
@@ -66,6 +77,8 @@ class PatchPanel:
             return
         leg.player = player
         player.send_to(leg.audio)
+        if leg.recorder is not None:
+            player.send_to_recorder(leg.recorder.heard)
 
     def _stop_play(self, leg: Leg, play_id: str) -> None:
         if leg.waiting_play is not None and leg.waiting_play.play_id == play_id:
@@ -95,7 +108,7 @@ class PatchPanel:
 
     def _bridge(self, leg: Leg, peer_id: str) -> None:
         peer = self._legs.get(peer_id)
-        if peer is None or peer is leg:
+        if peer is None:
             return
         self._bridges.add(frozenset((leg.call_id, peer_id)))
         self._join(leg, peer)
@@ -107,40 +120,101 @@ class PatchPanel:
         self._bridges.discard(pair)
         peer = self._legs.get(peer_id)
         if peer is not None and leg.audio is not None and peer.audio is not None:
-            leg.audio.stopTransmit(peer.audio)
-            peer.audio.stopTransmit(leg.audio)
+            for speaker, listener in _ways(leg, peer):
+                speaker.audio.stopTransmit(listener.audio)
+                if listener.recorder is not None:
+                    speaker.audio.stopTransmit(listener.recorder.heard)
 
     @staticmethod
     def _join(leg: Leg, peer: Leg) -> None:
         if leg.audio is not None and peer.audio is not None:
-            leg.audio.startTransmit(peer.audio)
-            peer.audio.startTransmit(leg.audio)
+            for speaker, listener in _ways(leg, peer):
+                speaker.audio.startTransmit(listener.audio)
+                if listener.recorder is not None:
+                    speaker.audio.startTransmit(listener.recorder.heard)
+
+    def _peers(self, leg: Leg) -> list[Leg]:
+        """Whom it is bridged with, itself for an echo, media or not."""
+        found = (self._legs.get(next(iter(pair - {leg.call_id}), leg.call_id)) for pair in self._bridges if leg.call_id in pair)
+        return [peer for peer in found if peer is not None]
+
+    # ------------------------------------------------------------------------------------------------ recordings
+
+    def _record(self, leg: Leg, order: engine.StartRecording) -> None:
+        if leg.recorder is not None:
+            self._emit(engine.RecordingFinished(order.call_id, order.recording_id, 0.0, "the leg is being recorded already"))
+            return
+        try:
+            leg.recorder = self._recorders.create(order)
+        except RecordingError as error:
+            self._emit(engine.RecordingFinished(order.call_id, order.recording_id, 0.0, str(error)))
+            return
+        leg.mute_recorder()
+        if leg.player is not None:
+            leg.player.send_to_recorder(leg.recorder.heard)
+        self._connect_recorder(leg)
+
+    def _connect_recorder(self, leg: Leg) -> None:
+        """What the leg says, and what its peers say; its player is connected when it starts."""
+        if leg.recorder is None or leg.audio is None:
+            return
+        leg.audio.startTransmit(leg.recorder.said)
+        for tap in leg.taps:
+            tap.port.startTransmit(leg.recorder.heard)
+        for peer in self._peers(leg):
+            if peer.audio is not None:
+                peer.audio.startTransmit(leg.recorder.heard)
+
+    def _stop_recording(self, leg: Leg) -> None:
+        """The sources are taken off by PJSIP when the recorder is destroyed; until then silence comes out of what has been stopped."""
+        recorder, leg.recorder = leg.recorder, None
+        if recorder is None:
+            return
+        if leg.player is not None:
+            leg.player.stop_recorder()
+        for tap in leg.taps:
+            tap.port.stopTransmit(recorder.heard)
+        if leg.audio is not None:
+            leg.audio.stopTransmit(recorder.said)
+            for peer in self._peers(leg):
+                if peer.audio is not None:
+                    peer.audio.stopTransmit(recorder.heard)
+        self._recorders.bury(recorder)
 
     # ------------------------------------------------------------------------------------------------ the worker
 
     def connect(self, leg: Leg) -> None:
         """The leg has (new) media: connect everything that is meant for it."""
+        leg.apply_mute()
         if leg.player is not None:
             leg.player.send_to(leg.audio)
         self._start_waiting(leg)
-        for pair in self._bridges:
-            if leg.call_id in pair:
-                (peer_id,) = pair - {leg.call_id}
-                if peer := self._legs.get(peer_id):
-                    self._join(leg, peer)
+        for peer in self._peers(leg):
+            self._join(leg, peer)
+        self._connect_recorder(leg)
 
     def remove(self, leg: Leg) -> None:
         """The leg is over, its place on the bridge is gone already."""
         self._bridges = {pair for pair in self._bridges if leg.call_id not in pair}
         leg.waiting_play = None
+        self._stop_recording(leg)
         self._retire(leg)
 
     def tend(self) -> None:
         """Report the files that have ended, destroy old players. Outside of PJSIP's callbacks only."""
         for player in self._players.take_ended():
             self._finish(player)
-        self.next_burial = self._players.dig()
+        for recorder in self._recorders.take_broken():
+            if leg := self._legs.get(recorder.order.call_id):
+                self._stop_recording(leg)
+        self.next_burial = min((due for due in (self._players.dig(), self._recorders.dig()) if due is not None), default=None)
 
     def close(self) -> None:
         """Destroy what is left, at the end of the worker."""
         self._players.clear()
+        self._recorders.clear()
+
+
+def _ways(leg: Leg, peer: Leg) -> tuple[tuple[Leg, Leg], ...]:
+    """Who speaks to whom; an echo goes one way."""
+    return ((leg, peer),) if leg is peer else ((leg, peer), (peer, leg))

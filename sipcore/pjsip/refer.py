@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections import deque
 from typing import Any, Final, Protocol
 
@@ -18,6 +19,8 @@ from .guard import guarded
 from .siptext import header_of, readable
 
 _DATAGRAM_BYTES: Final = 65536
+_TOLD_WITHIN_S: Final = 0.05
+"""Takes less than a millisecond; no longer than a stretched frame of audio if something is wrong."""
 _KEPT_HEADERS: Final = ("Via", "From", "Call-ID", "CSeq")
 _NEVER_DIALLED: Final = -1  # PJSUA_INVALID_ID
 _TARGET: Final = re.compile(r"[^<]*<(sips?:[!-;=@-~]+)>|(sips?:[!-;=@-~]+)", re.IGNORECASE)
@@ -109,10 +112,18 @@ class TransferDesk:
     def answer(self, call_id: str, code: int) -> None:
         """What became of the transfer: a final code ends it."""
         self.receive()
-        if call_id in self._invites and code > 100:
+        if call_id in self._invites and code > 100 and code != 202:  # 202 is for the REFER, and was sent
             is_kept = code < 300  # until PJSIP's BYE
             invite = self._invites[call_id] if is_kept else self._invites.pop(call_id)
-            self._reply(*invite, 180 if code == 202 else code)  # 202 is for the REFER, and was sent
+            self._reply(*invite, code)
+            if code >= 200:
+                self._wait_told(call_id)
+
+    def _wait_told(self, call_id: str) -> None:
+        """Until PJSIP has read our answer and sent its NOTIFY: a BYE that follows would overtake it, and end the subscription."""
+        end_s = time.monotonic() + _TOLD_WITHIN_S
+        while any(dummy.call_id == call_id and dummy not in self.to_end for dummy in self.dummies) and time.monotonic() < end_s:
+            pj.Endpoint.instance().libHandleEvents(1)
 
     def forget(self, call_id: str) -> None:
         """The call that asked is over."""

@@ -31,6 +31,8 @@ ORPHAN_GRACE_S: Final = 1.0
 _IDLE_POLL_MS: Final = 1000
 _BUSY_POLL_MS: Final = 100
 """With live legs: PJSIP queues a DTMF digit for this thread without waking it, so this is the longest it waits."""
+_AWAITED_POLL_MS: Final = 10
+"""While somebody waits for a digit."""
 
 _COLLECT_S: Final = 30.0
 
@@ -124,6 +126,8 @@ class Worker:
 
     def _poll_ms(self, next_beat: float) -> int:
         longest_ms = _BUSY_POLL_MS if self._legs.count or self._lingering or self._end_at else _IDLE_POLL_MS
+        if self._legs.awaits_digits:
+            longest_ms = _AWAITED_POLL_MS
         due = min(next_beat, self._legs.next_due_s or next_beat, self._registrations.next_due_s or next_beat)
         return max(0, min(longest_ms, int((due - time.monotonic()) * 1000) + 1))
 

@@ -17,6 +17,7 @@ from sipcore import engine, wire
 from sipcore.errors import EngineError
 
 from .door_process import DoorProcess
+from .door_spare import DoorSpare
 from .listening import AddressTaken, Listener, bind_inner, bind_outer, bind_tls, close_all, join_address
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class DoorHandle:
         self._inner: socket.socket | None = None
         self._listeners: list[Listener] = []
         self._process: DoorProcess | None = None
+        self._spare = DoorSpare(self._receive, self._lost)
         self._traces: dict[int, asyncio.Future[tuple[wire.TracedMessage, ...]]] = {}
         self._trace_number = 0
         self._past = wire.DoorCounters(0, 0, 0, 0, 0)
@@ -104,8 +106,13 @@ class DoorHandle:
 
     @property
     def pid(self) -> int:
-        """Its process now, 0 when there is none."""
+        """The process that serves, or is about to; 0 when there is none."""
         return self._process.pid if self._process else 0
+
+    @property
+    def spare_pid(self) -> int:
+        """The process that waits to take over, 0 when there is none."""
+        return self._spare.pid
 
     @property
     def is_serving(self) -> bool:
@@ -129,7 +136,9 @@ class DoorHandle:
         try:
             await self._bind()
             self._is_open = True
-            process = self._process = self._spawn()
+            process = self._process = DoorProcess(self._receive, self._lost)
+            self._hand_over(process)
+            process.send(wire.DoorWorkers(self._workers))
             await asyncio.wait_for(asyncio.shield(process.ready), _READY_TIMEOUT_S)
         except (OSError, ValueError, TimeoutError, wire.WireError) as error:
             await self.close()
@@ -168,15 +177,17 @@ class DoorHandle:
         self.addresses = tuple((listener.transport, listener.address) for listener in self._listeners)
 
     async def close(self) -> None:
-        """End the process and close the sockets. Idempotent."""
+        """End the processes and close the sockets. Idempotent."""
         self._is_open = False
         for timer in (self._timer, self._watch_timer):
             if timer is not None:
                 timer.cancel()
         process, self._process = self._process, None
+        endings = [self._spare.close()]
         if process is not None:
             self._past = _sum(self._past, process.counters)
-            await process.close()
+            endings.append(process.close())
+        await asyncio.gather(*endings)
         self._forget_traces()
         self._close_sockets()
 
@@ -237,6 +248,7 @@ class DoorHandle:
         match message:
             case wire.DoorReady():
                 self._delay_s = 0.0
+                self._spare.prepare()
             case wire.InviteOffered(key, offer):
                 self._on_offer(key, offer)
             case wire.TraceFound(number, messages):
@@ -258,7 +270,7 @@ class DoorHandle:
 
     # -------------------------------------------------------------------------------------------------- process
 
-    def _spawn(self) -> DoorProcess:
+    def _hand_over(self, process: DoorProcess) -> None:
         assert self._inner is not None
         options = self._options
         settings = wire.DoorSettings(
@@ -274,14 +286,7 @@ class DoorHandle:
             tls=options.tls,
             control_pid=os.getpid(),
         )
-        process = DoorProcess(self._receive, self._lost)
-        try:
-            process.hand_over(settings, [self._inner, *(listener.sock for listener in self._listeners)])
-        except (OSError, wire.WireError):
-            process.kill()
-            raise
-        process.send(wire.DoorWorkers(self._workers))
-        return process
+        process.hand_over(settings, [self._inner, *(listener.sock for listener in self._listeners)])
 
     def _lost(self, process: DoorProcess, reason: str) -> None:
         if process is not self._process or not self._is_open:
@@ -294,7 +299,7 @@ class DoorHandle:
             return  # it has never served: `start` tells
         log.error("front door (process %d) lost: %s", process.pid, reason)
         if not was_serving:
-            self._delay_s = min(max(_RESTART_DELAY_S, 2 * self._delay_s), _MAX_RESTART_DELAY_S)
+            self._lengthen_delay()
         self._on_lost(reason)
         self._timer = self._loop.call_later(0.0 if was_serving else self._delay_s, self._restart)
 
@@ -303,13 +308,25 @@ class DoorHandle:
             return
         self.restarts += 1
         try:
-            self._process = self._spawn()
-        except (OSError, wire.WireError) as error:
+            process = self._process = self._spare.take() or DoorProcess(self._receive, self._lost)
+        except OSError as error:
             log.error("front door could not be started: %s", error)  # noqa: TRY400 - the text says it all
-            self._delay_s = min(max(_RESTART_DELAY_S, 2 * self._delay_s), _MAX_RESTART_DELAY_S)
+            self._lengthen_delay()
             self._timer = self._loop.call_later(self._delay_s, self._restart)
             return
-        self._on_restart()
+        try:
+            self._hand_over(process)
+        except (OSError, wire.WireError) as error:
+            log.error("front door (process %d) cannot be told what to do: %s", process.pid, error)  # noqa: TRY400 - the same
+            process.kill()  # `_lost` follows
+            return
+        try:
+            self._on_restart()
+        finally:
+            process.send(wire.DoorWorkers(self._workers))  # it begins with this
+
+    def _lengthen_delay(self) -> None:
+        self._delay_s = min(max(_RESTART_DELAY_S, 2 * self._delay_s), _MAX_RESTART_DELAY_S)
 
     def _watch(self) -> None:
         """Kill one that hangs, unless it was our own loop that did."""

@@ -22,7 +22,7 @@ _EXIT_TIMEOUT_S: Final = 2.0
 
 
 class DoorProcess:
-    """One run of `python -m sipcore.frontdoor.process`.
+    """One run of `python -m sipcore.frontdoor.process`, which waits for `hand_over` and then serves.
 
     Attributes:
         ready: Done when it serves; fails with `OSError`, saying why, when it ends first.
@@ -43,6 +43,7 @@ class DoorProcess:
         self._on_message = on_message
         self._on_lost = on_lost
         self._failure = ""
+        self._has_settings = False
         self._exited = asyncio.Event()
         ours, theirs = socket.socketpair()
         self.log = LogPipe("front door")
@@ -66,14 +67,21 @@ class DoorProcess:
         """It has said that it serves."""
         return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None
 
+    @property
+    def has_ended(self) -> bool:
+        """It is gone, even if `on_lost` is still to come."""
+        return self._process.poll() is not None
+
     def hand_over(self, settings: wire.DoorSettings, sockets: list[socket.socket]) -> None:
-        """Send the first message, with the sockets.
+        """Send the first message, with the sockets. It serves after the first `DoorWorkers`, and with all that was sent before.
 
         Raises:
             OSError: the process is gone, or the settings are larger than a socket takes at once (about a thousand phones).
             WireError: they are larger than a frame.
         """
         self._channel.send_fds(settings, [sock.fileno() for sock in sockets])
+        self._has_settings = True
+        self.last_seen = time.monotonic()  # a spare has been silent until now
 
     def send(self, message: wire.Message) -> None:
         """Send, now or as soon as it reads."""
@@ -84,8 +92,11 @@ class DoorProcess:
         self._watch.kill()
 
     async def close(self) -> None:
-        """Let it end; kill it when it does not."""
-        self._channel.send(wire.DoorShutdown())
+        """Let it end; kill it when it does not, and at once when it has never had anything to do."""
+        if self._has_settings:
+            self._channel.send(wire.DoorShutdown())
+        else:
+            self._watch.kill()
         try:
             await asyncio.wait_for(self._exited.wait(), _EXIT_TIMEOUT_S)
         except TimeoutError:
@@ -122,7 +133,7 @@ def _run(theirs: socket.socket, stderr_fd: int) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), root)))
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "sipcore.frontdoor.process", "--fd", str(theirs.fileno())],
+        [sys.executable, "-P", "-m", "sipcore.frontdoor.process", "--fd", str(theirs.fileno()), "--control-pid", str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=stderr_fd,
         stderr=stderr_fd,

@@ -73,6 +73,11 @@ class PjsipPool:
         return self._crew.server_pid if self._crew else 0
 
     @property
+    def spare_door_pid(self) -> int:
+        """The process that stands ready to take over from the front door; 0 when there is none."""
+        return self._door.spare_pid if self._door else 0
+
+    @property
     def door_pid(self) -> int:
         """The front door's process; 0 when there is none."""
         return self._door.pid if self._door else 0
@@ -278,6 +283,8 @@ class PjsipPool:
                 if self._registrar.is_news(worker.worker_id, event):
                     self._resolver.event(event)
                     self._on_event(event)
+            case engine.RecordingFinished():  # may come after the end of its call
+                self._on_event(event)
             case _ if self._calls.get(event.call_id) is worker and (passed := self._resolver.event(event)) is not None:
                 self._note(passed)
                 self._on_event(passed)

@@ -67,6 +67,7 @@ class WorkerHandle:
         self._wake_socket = wake_socket
         self._outbox = Outbox()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_pump_due = False
         self._watch: ProcessWatch | None = None
         self._is_gone = False
         self._loop = asyncio.get_running_loop()
@@ -99,9 +100,11 @@ class WorkerHandle:
     # ------------------------------------------------------------------------------------------------- commands
 
     def submit(self, order: Order) -> None:
-        """Send as soon as the worker can take it."""
+        """Send as soon as the worker can take it: what is submitted in one turn of the loop goes out together, and wakes it once."""
         self._outbox.put(order)
-        self._pump()
+        if not self._is_pump_due:
+            self._is_pump_due = True
+            self._loop.call_soon(self._pump)
 
     @property
     def has_pace(self) -> bool:
@@ -118,6 +121,7 @@ class WorkerHandle:
         if self.ready is None:
             self.kill("ended before it was ready")
             return
+        self._pump()  # what was submitted before goes before
         self._channel.send(wire.Shutdown(grace_s))
         self._wake()
 
@@ -128,6 +132,7 @@ class WorkerHandle:
         self._lose(reason)
 
     def _pump(self) -> None:
+        self._is_pump_due = False
         orders = self._outbox.take(self._loop.time())
         for order in orders:
             self._channel.send(order)

@@ -10,10 +10,13 @@ import re
 import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sipcore import engine as wire
 from sipcore.errors import CapacityError
+from sipcore.testing.fake_audio import FakeTap, Voice
 
+_HEADER_BYTES = 44
 _USER = re.compile(r"sips?:(?:([^@]+)@)?")
 
 
@@ -79,8 +82,19 @@ class _Leg:
     waiting: list[wire.Play | wire.Bridge] = field(default_factory=list)
     """What takes effect once the media is up."""
     play_id: str = ""
+    send_id: str = ""
+    sending: asyncio.TimerHandle | None = None
+    recording: tuple[wire.StartRecording, float] | None = None
+    """With the loop time of its begin."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     playback: asyncio.TimerHandle | None = None
+    taps: list[FakeTap] = field(default_factory=list)
+
+
+def _write_silence(path: str, duration_s: float) -> None:
+    with open(path, "wb") as raw, wave.open(raw) as file:  # noqa: PTH123 - a path that cannot be had is told before `wave` has begun
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * round(8000 * duration_s)))
 
 
 def _joins(bridge: wire.Bridge, one: str, other: str) -> bool:
@@ -101,6 +115,10 @@ class FakeEngine:
         """Everything that was submitted, in order."""
         self.heard: dict[str, list[Heard]] = {}
         """By call id."""
+        self.keys: dict[str, str] = {}
+        """By call id: the digits that its far end got."""
+        self.voices: dict[str, Voice] = {}
+        """By call id: what its far end says and hears over live audio; see `voice`."""
         self._capacity, self._max_legs, self._latency_s = leg_capacity, max_legs, latency_s
         self._scripts: dict[str, FarEnd] = {}
         self._legs: dict[str, _Leg] = {}
@@ -188,10 +206,14 @@ class FakeEngine:
                 self._play(command)
             case wire.StopPlay():
                 self._stop_play(command)
-            case wire.Bridge():
+            case wire.SendDigits() | wire.StopDigits():
+                self._send_digits(command)
+            case wire.StartRecording() | wire.StopRecording():
+                self._record(command)
+            case wire.OpenAudio():
+                self._open_audio(command)
+            case wire.Bridge() | wire.Unbridge():
                 self._bridge(command)
-            case wire.Unbridge():
-                self._unbridge(command.call_id, command.peer_id)
 
     async def close(self, grace_s: float) -> None:
         """End everything, at once."""
@@ -243,6 +265,10 @@ class FakeEngine:
     def press(self, call_id: str, digit: str) -> None:
         """The far end presses a key."""
         self._tell(wire.DtmfReceived(call_id, digit, 160))
+
+    def voice(self, call_id: str) -> Voice:
+        """What the far end of this call says and hears, of live audio."""
+        return self.voices.setdefault(call_id, Voice())
 
     def hang_up_remote(self, call_id: str) -> None:
         """The far end sends BYE."""
@@ -409,6 +435,11 @@ class FakeEngine:
         for timer in leg.timers:
             timer.cancel()
         self._end_playback(call_id)
+        self._stop_sending(leg)
+        for tap in leg.taps:
+            tap.close()
+        if leg.recording is not None:
+            self._loop.call_soon(self._finish_recording, leg.recording)
         for heard in self.heard[call_id]:
             if heard.end_s is None and heard.peer_id:
                 self._unbridge(call_id, heard.peer_id)
@@ -458,9 +489,87 @@ class FakeEngine:
             if heard.path and heard.end_s is None:
                 heard.end_s = self._loop.time()
 
-    def _bridge(self, bridge: wire.Bridge) -> None:
+    def _record(self, order: wire.StartRecording | wire.StopRecording) -> None:
+        leg = self._legs.get(order.call_id)
+        if leg is None or leg.is_ending:
+            return
+        if isinstance(order, wire.StopRecording):
+            self._stop_recording(leg, order.recording_id)
+            return
+        if leg.recording is not None:
+            self._tell(wire.RecordingFinished(order.call_id, order.recording_id, 0.0, "the leg is being recorded already"))
+            return
+        try:
+            for name in wire.recording_files(order.path):
+                _write_silence(name, 0.0)
+        except OSError as error:
+            self._tell(wire.RecordingFinished(order.call_id, order.recording_id, 0.0, str(error)))
+            return
+        leg.recording = (order, self._loop.time())
+
+    def _stop_recording(self, leg: _Leg, recording_id: str) -> None:
+        if leg.recording is not None and leg.recording[0].recording_id == recording_id:
+            self._finish_recording(leg.recording)
+            leg.recording = None
+
+    def _finish_recording(self, recording: tuple[wire.StartRecording, float]) -> None:
+        """Silence, unless somebody has written something better."""
+        order, start_s = recording
+        duration_s = self._loop.time() - start_s
+        for name in wire.recording_files(order.path):
+            if Path(name).stat().st_size <= _HEADER_BYTES:
+                _write_silence(name, duration_s)
+        self._tell(wire.RecordingFinished(order.call_id, order.recording_id, duration_s))
+
+    def _open_audio(self, order: wire.OpenAudio) -> None:
+        leg = self._legs.get(order.call_id)
+        if leg is None:
+            return
+        try:
+            leg.taps.append(FakeTap(order.address, self.voice(order.call_id), lambda: leg.has_media))
+        except (OSError, ValueError) as error:
+            self._tell(wire.AudioRefused(order.call_id, order.audio_id, str(error)))
+
+    def _send_digits(self, order: wire.SendDigits | wire.StopDigits) -> None:
+        leg = self._legs.get(order.call_id)
+        if leg is None or leg.is_ending:
+            return
+        if isinstance(order, wire.StopDigits):
+            if leg.send_id == order.send_id:
+                self._stop_sending(leg)
+            return
+        if replaced := self._stop_sending(leg):
+            self._tell(wire.DigitsSent(order.call_id, replaced, "replaced"))
+        if not leg.has_media:
+            self._tell(wire.DigitsSent(order.call_id, order.send_id, "the call has no audio"))
+            return
+        leg.send_id = order.send_id
+        self._next_digit(leg, order, 0)
+
+    def _next_digit(self, leg: _Leg, order: wire.SendDigits, sent: int) -> None:
+        if sent == len(order.digits):
+            self._stop_sending(leg)
+            self._tell(wire.DigitsSent(order.call_id, order.send_id))
+            return
+        self.keys[order.call_id] = self.keys.get(order.call_id, "") + order.digits[sent]
+        delay_s = (order.duration_ms + order.interval_ms) / 1000
+        leg.sending = self._loop.call_later(delay_s, self._next_digit, leg, order, sent + 1)
+
+    @staticmethod
+    def _stop_sending(leg: _Leg) -> str:
+        """The id of what was being sent, if anything."""
+        send_id, leg.send_id = leg.send_id, ""
+        if leg.sending is not None:
+            leg.sending.cancel()
+            leg.sending = None
+        return send_id
+
+    def _bridge(self, bridge: wire.Bridge | wire.Unbridge) -> None:
+        if isinstance(bridge, wire.Unbridge):
+            self._unbridge(bridge.call_id, bridge.peer_id)
+            return
         legs = [self._legs.get(call_id) for call_id in (bridge.call_id, bridge.peer_id)]
-        if None in legs or bridge.call_id == bridge.peer_id:
+        if None in legs:
             return
         for leg in legs:
             if leg is not None and not leg.has_media:

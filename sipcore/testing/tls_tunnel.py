@@ -1,7 +1,7 @@
 """TLS for programs that speak SIP over TCP only: takes their connections and passes every octet on through TLS, or the other way round.
 
-    with TlsTunnel(("127.0.0.1", tls_port), tls_to_target=client_context) as tunnel:    # a program connects to tunnel.port
-    with TlsTunnel(("127.0.0.1", sipp_port), tls_from_clients=server_context) as tunnel:    # TLS clients connect to tunnel.port
+with TlsTunnel(("127.0.0.1", tls_port), tls_to_target=client_context) as tunnel:    # a program connects to tunnel.port
+with TlsTunnel(("127.0.0.1", sipp_port), tls_from_clients=server_context) as tunnel:    # TLS clients connect to tunnel.port
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 
-from media import tones, wav
+from media import measure, tones, wav
 from sipcore.testing.phone import Phone
 
 pytestmark = pytest.mark.sip
@@ -73,3 +74,22 @@ def test_wrong_usage_says_what_and_where(tmp_path, arguments, expected):
     assert result.returncode == 2
     assert expected in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_records_into_the_file_that_is_named(tmp_path):
+    wav.write(tmp_path / "a.wav", tones.tone(700.0, 1.0, 8000), 8000)
+    with Phone(name="bob") as bob:
+        arguments = ["--record", str(tmp_path / "out.flac"), "--play", str(tmp_path / "a.wav"), "--sip-address", "127.0.0.1:0"]
+        result = sipcore(tmp_path, "call", bob.uri, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "recorded in" in result.stdout
+    samples, rate_hz = soundfile.read(tmp_path / "out.flac")
+    assert measure.tone_level_db(samples, 700, rate_hz) > -20
+    assert not list(tmp_path.glob(".sipcore-*"))
+
+
+@pytest.mark.parametrize("name", ["out.aiff", "out", "nowhere/out.wav"])
+def test_a_file_that_cannot_be_recorded_into_is_wrong_usage(tmp_path, name):
+    result = sipcore(tmp_path, "call", "sip:bob@127.0.0.1", "--record", str(tmp_path / name))
+    assert result.returncode == 2
+    assert "--record" in result.stderr

@@ -40,13 +40,15 @@ def test_the_records_tell_the_truth(left):
 def test_a_hears_the_speech_then_the_file_then_b(left, tmp_path):
     heard, rate_hz = wav.read(left / "heard-a.wav")
     library = AudioLibrary(tmp_path)
-    speech = wav.read(library.speech(demo.TEXT).path)[0]
+    sentences = [wav.read(library.utter(utterance).path)[0] for utterance in library.utterances(demo.TEXT)]
     library.close()
     melody = np.concatenate([tones.tone(hz, 0.35, rate_hz, level_dbfs=-9.0) for hz in demo.MELODY_HZ])
-    of_speech, of_melody = (measure.best_match(heard, reference, rate_hz) for reference in (speech, melody))
+    # Only the first sentence is the same each time: espeak-ng's wave goes on from what the process said before.
+    of_speech, of_melody = (measure.best_match(heard, reference, rate_hz) for reference in (sentences[0], melody))
     assert min(of_speech.correlation, of_melody.correlation) > 0.95
     assert 0 <= of_speech.delay_s < 0.2
-    assert of_melody.delay_s >= of_speech.delay_s + len(speech) / rate_hz
+    said_s = sum(map(len, sentences)) / rate_hz
+    assert said_s - 0.1 <= of_melody.delay_s - of_speech.delay_s < said_s + 0.5
     bridged = heard[-2 * rate_hz : -rate_hz // 4]
     assert measure.dominant_hz(bridged, rate_hz) == pytest.approx(demo.B_HZ, abs=2)
     assert measure.tone_to_rest_db(bridged, demo.B_HZ, rate_hz) > 20

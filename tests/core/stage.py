@@ -12,8 +12,9 @@ from typing import Any
 
 import media.wav
 from media import Cancellation, Speech, tones
+from media.manner import PLAIN, Manner
 from sipcore.calls import AsyncCall
-from sipcore.events import ActionFinished, ActionStarted, CallEvent, CallHangup
+from sipcore.events import ActionFinished, ActionStarted, CallEvent, CallHangup, RecordingFinished
 from sipcore.switch import AsyncSwitch
 from sipcore.testing.clock import VirtualClock, run_virtual
 from sipcore.testing.fake_engine import FakeEngine, FarEnd
@@ -32,7 +33,7 @@ class Beeps:
     def languages(self) -> Mapping[str, str]:
         return {"en-us": "English", "ko": "Korean"}
 
-    def render(self, text: str, language: str, gender: str, cancellation: Cancellation) -> Speech:
+    def render(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Speech:
         return Speech(tones.tone(440.0, WORD_S * len(text.split()), RATE_HZ), RATE_HZ)
 
     def close(self) -> None:
@@ -101,8 +102,9 @@ class Stage:
             names = [type(event).__name__ for event in happened]
             assert names[0] == "CallCreated"
             assert names.count("CallHangup") == 1
-            assert isinstance(happened[-1], CallHangup)
-            record = happened[-1].record
+            *_, last = (event for event in happened if not isinstance(event, RecordingFinished))
+            assert isinstance(last, CallHangup)
+            record = last.record
             assert record.status == "hangup"
             assert record.hangup_by in ("local", "remote")
             assert record.hangup_reason
@@ -120,6 +122,7 @@ async def staged(root: Path, far_ends: Mapping[str, FarEnd], engine: FakeEngine 
     engine = engine or FakeEngine()
     for user, script in far_ends.items():
         engine.far_end(user, script)
+    settings = {"recordings_dir": root / "recordings"} | settings
     settings = {"cache_dir": root / "cache", "media_root": root, "caller_id": "tel:+821028286521", "trunk": "sip:192.0.2.8"} | settings
     handler = _Errors()
     logging.getLogger("sipcore").addHandler(handler)

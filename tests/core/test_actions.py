@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipcore.actions import ACTION_TYPES, MAX_ACTIONS, Action, Connect, Play, Talk, json_schema, legs_needed, parse_action, parse_actions
+from sipcore.actions import (
+    ACTION_TYPES,
+    MAX_ACTIONS,
+    Action,
+    Confirm,
+    Connect,
+    Play,
+    Talk,
+    json_schema,
+    legs_needed,
+    parse_action,
+    parse_actions,
+)
 from sipcore.addresses import Address
 from sipcore.errors import InvalidRequest
 
@@ -49,7 +61,7 @@ def test_defaults():
     [
         ({"type": "tlak", "option": {"text": "x"}}, "actions[0].type", "did you mean 'talk'?"),
         ({"type": "conect"}, "actions[0].type", "did you mean 'connect'?"),
-        ({"type": "zzz"}, "actions[0].type", "known are answer, connect, play, reject, talk, transfer"),
+        ({"type": "zzz"}, "actions[0].type", "; known are "),
         ({"type": None}, "actions[0].type", "unknown action type None"),
         ({"type": ["talk"]}, "actions[0].type", "unknown action type"),
         ({}, "actions[0].type", "known are"),
@@ -85,7 +97,8 @@ def test_defaults():
         ),
         ({"type": "connect", "option": {"destinations": [BOB], "timeout_s": "30"}}, "actions[0].option.timeout_s", "number"),
         ({"type": "connect", "option": {"destinations": [BOB], "timeout_s": True}}, "actions[0].option.timeout_s", "number"),
-        ({"type": "connect", "option": {"destinations": [BOB], "unchained": True}}, "actions[0].option.unchained", "False"),
+        ({"type": "connect", "option": {"destinations": [BOB], "unchained": 1}}, "actions[0].option.unchained", "boolean"),
+        ({"type": "connect", "option": {"destinations": [BOB], "rign": "all"}}, "actions[0].option.rign", "did you mean 'ring'?"),
         ("talk", "actions[0]", "not str"),
         (None, "actions[0]", "not NoneType"),
         (Talk(text=5), "actions[0].option.text", "string"),
@@ -129,6 +142,7 @@ def test_too_many_actions():
 def test_legs_needed():
     assert legs_needed(()) == legs_needed((Talk("x"),)) == 1
     assert legs_needed(parse_actions([Connect(["+8210"]), Talk("x"), Connect(["+8210", "+8211", "+8212"])])) == 4
+    assert legs_needed(parse_actions([Connect(["+8210"] * 100, ring="in_order")])) == 2
 
 
 NUMBERS = st.integers(10, 10**14).map(lambda number: f"+{number}")
@@ -140,12 +154,20 @@ ACTIONS = st.one_of(
     st.builds(Talk, st.text(max_size=30), st.just("en-US"), st.sampled_from(["female", "male", "neutral"]), id=IDS),
     st.builds(Play, st.lists(st.text(max_size=10), min_size=1, max_size=4).map(tuple), id=IDS),
     st.builds(
-        Connect, st.lists(ADDRESSES, min_size=1, max_size=3).map(tuple), st.none() | ADDRESSES, st.floats(0.1, 600), st.just(False), id=IDS
+        Connect,
+        st.lists(ADDRESSES, min_size=1, max_size=3).map(tuple),
+        st.none() | ADDRESSES,
+        st.floats(0.1, 600),
+        st.booleans(),
+        id=IDS,
+        ring=st.sampled_from(["all", "in_order"]),
+        confirm=st.none() | st.builds(Confirm, st.text(max_size=9)),
+        headers=st.dictionaries(st.sampled_from(["X-A", "X-B"]), st.just("b")),
     ),
 )
 
 
-@given(st.lists(ACTIONS, max_size=5))
+@given(st.lists(ACTIONS, max_size=5, unique_by=lambda action: action.id or object()))
 def test_json_there_and_back(actions):
     checked = parse_actions(actions)
     assert checked == tuple(actions)
@@ -155,6 +177,12 @@ def test_json_there_and_back(actions):
 
 def conforms(value, schema, root) -> bool:
     """As much of JSON Schema as ours uses."""
+    if not all(conforms(value, each, root) for each in schema.get("allOf", ())):
+        return False
+    if set(schema) == {"required"}:
+        return set(schema["required"]) <= set(value)
+    if "not" in schema:
+        return not conforms(value, schema["not"], root)
     if "$ref" in schema:
         return conforms(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
     if "oneOf" in schema:
@@ -166,8 +194,13 @@ def conforms(value, schema, root) -> bool:
     if "enum" in schema:
         return value in schema["enum"]
     match schema.get("type"):
+        case "object" if "properties" not in schema:
+            inner = schema["additionalProperties"]
+            return isinstance(value, dict) and all(isinstance(key, str) and conforms(item, inner, root) for key, item in value.items())
         case "object":
             properties = schema["properties"]
+            if "properties" not in schema:
+                return isinstance(value, dict) and all(conforms(each, schema["additionalProperties"], root) for each in value.values())
             assert schema["additionalProperties"] is False
             is_complete = isinstance(value, dict) and set(schema.get("required", ())) <= set(value) <= set(properties)
             return is_complete and all(conforms(value[key], properties[key], root) for key in value)
@@ -178,6 +211,10 @@ def conforms(value, schema, root) -> bool:
             return isinstance(value, str)
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
         case "null":
             return value is None
         case kind:

@@ -37,8 +37,11 @@ GOOD = {
     "tls_ca_file": ("ca.pem", "ca.pem"),
     "media_root": ("prompts", Path("prompts")),
     "recordings_dir": ("rec", Path("rec")),
+    "recording_max_s": (60, 60.0),
+    "recording_max_mb": (5, 5),
     "cache_dir": ("cache", Path("cache")),
     "cache_max_mb": (5, 5),
+    "voice": ("en.onnx", "en.onnx"),
     "allow_private_urls": (False, False),
     "store": ("calls.sqlite", "calls.sqlite"),
     "max_legs": (8, 8),
@@ -46,6 +49,7 @@ GOOD = {
     "grace_s": (0, 0.0),
     "dial_timeout_s": (30, 30.0),
     "max_duration_s": (60.5, 60.5),
+    "kept_digits": (7, 7),
     "hangup_timeout_s": (2, 2.0),
     "user_agent": ("Acme 1.0", "Acme 1.0"),
 }
@@ -61,7 +65,7 @@ def faults_of(settings) -> dict[str, str]:
 
 
 def test_every_key_is_tried_here():
-    assert set(GOOD) | {"password", "http", "trunks", "phones", "inbound"} == set(Config.model_fields)
+    assert set(GOOD) | {"password", "flow", "http", "trunks", "phones", "inbound"} == set(Config.model_fields)
 
 
 @pytest.mark.parametrize("key", GOOD)

@@ -437,12 +437,13 @@ def test_handler_top_to_bottom(root):
             await call.talk("hello there")
             await call.play("prompt.wav")
             leg = await call.connect(address("bob"))
-            told.append((leg.record.status, leg.record.tm_progressing is not None))
+            told.append(leg.record.status)
+            told.append((await leg.ended()).tm_progressing is not None)
             assert await call.connect(address("carol")) is None
             told.append(call.id)
 
         call = await called(stage)
-        assert told == [("hangup", True), call.id]
+        assert told == ["progressing", True, call.id]
         assert ended(call.record) == ("local", "normal", 200)
         assert stage.outcomes(call.id) == [
             ("answer", "done"), ("talk", "done"), ("play", "done"), ("connect", "done"), ("connect", "failed"),

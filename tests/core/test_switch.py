@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sipcore import engine as wire
-from sipcore.actions import Connect, Play, Talk
+from sipcore.actions import Confirm, Connect, Play, Talk
 from sipcore.errors import CallNotFound, CapacityError, ConfigError, InvalidRequest, SwitchClosed
 from sipcore.events import CallAnswered, CallCreated, CallDialing, CallHangup
 from sipcore.exchange import Exchange
@@ -688,10 +688,21 @@ TO = st.sampled_from(USERS).map(address)
 ACTIONS = st.one_of(
     st.just(PLAY),
     st.just(Talk("one two")),
-    st.builds(Connect, st.lists(TO, min_size=1, max_size=3), timeout_s=st.sampled_from([0.001, 0.5, 2.0, 30.0])),
+    st.builds(
+        Connect,
+        st.lists(TO, min_size=1, max_size=3),
+        timeout_s=st.sampled_from([0.001, 0.5, 2.0, 30.0]),
+        unchained=st.booleans(),
+        ring=st.sampled_from(["all", "in_order"]),
+        leg_timeout_s=st.none() | st.sampled_from([0.001, 0.5, 2.0]),
+        early_media=st.booleans(),
+        confirm=st.none() | st.just(Confirm("one two", timeout_s=1)),
+        relay_reason=st.booleans(),
+        max_duration_s=st.none() | st.sampled_from([0.001, 1.0, 4.0]),
+    ),
 )
 CALLS = st.tuples(TO, st.lists(ACTIONS, max_size=3), TIMES)
-DEEDS = st.tuples(TIMES, st.sampled_from(["hangup", "remote", "lose", "list"]), st.integers(0, 9))
+DEEDS = st.tuples(TIMES, st.sampled_from(["hangup", "remote", "press", "lose", "list"]), st.integers(0, 9))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -719,6 +730,8 @@ def test_whatever_happens_every_call_ends_once(root, far_ends, calls, deeds, clo
                     await stage.switch.calls.hangup(call_id)
                 case "remote":
                     stage.engine.hang_up_remote(call_id)
+                case "press":
+                    stage.engine.press(call_id, "1")
                 case "lose":
                     stage.engine.lose_worker(call_id)
                 case "list":

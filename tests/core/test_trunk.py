@@ -176,7 +176,7 @@ def test_headers_codecs_srtp_and_realm():
     trunks = trunks_of(table("a", headers={"X-A": "1"}, codecs=["PCMA", "G722"], srtp="required", username="u", password="p", realm="r"))
     dial = trunks.dial("c", "g", ALICE, BOB)
     assert dial.headers == (("X-A", "1"),)
-    assert dial.codecs == ("PCMA/8000", "G722/16000")
+    assert dial.codecs == ("PCMA/8000", "G722/8000")
     assert dial.account == Account("u", "p", "r", srtp="required")
 
 

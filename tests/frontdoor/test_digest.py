@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_the_right_password_opens_the_call(algorithm):
     router = phone_router()
     step = only(router.from_outside(proved(credentials(nonce_of(router), algorithm=algorithm)), HOME, 1.0), Ask)
     assert (step.offer.username, step.offer.trunk) == ("alice", "")
+
+
+@pytest.mark.parametrize(("algorithm", "is_taken"), [("MD5", True), ("SHA-256", False)])
+def test_a_phone_is_asked_with_what_it_can_only(algorithm, is_taken):
+    router = router_with(phones=(replace(PHONE, algorithms=("MD5",)),))
+    refused = to_flow(router.from_outside(request(from_user="alice"), HOME, 0.0))
+    assert [value.rpartition("algorithm=")[2] for value in refused.get_all("WWW-Authenticate")] == ["MD5"]
+    steps = router.from_outside(proved(credentials(nonce_of(router), algorithm=algorithm)), HOME, 1.0)
+    assert any(isinstance(step, Ask) for step in steps) is is_taken
 
 
 def test_a_new_front_door_takes_the_nonce_of_the_one_before():

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from media import Cancellation, Speech, tones
+from media.manner import PLAIN, Manner
 from sipcore.config import make_config
 from sipcore.http.addresses import bind, url_of
 from sipcore.http.server import HttpServer
@@ -46,7 +47,7 @@ def body(user: str = "bob", **more: Any) -> dict[str, Any]:
 class Clicks(Beeps):
     """Says any text in 50 ms: time is real here."""
 
-    def render(self, text: str, language: str, gender: str, cancellation: Cancellation) -> Speech:
+    def render(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Speech:
         return Speech(tones.tone(440.0, 0.05, 8000), 8000)
 
 
@@ -59,6 +60,7 @@ class Running:
         self.engine = FakeEngine(max_legs=settings.get("max_legs", 64))
         self.engine.far_end("stay", FarEnd(answer_after_s=None))
         self.engine.far_end("talker", FarEnd())
+        settings = {"recordings_dir": root / "recordings"} | settings
         given = {"cache_dir": root / "cache", "media_root": root, "trunk": "sip:192.0.2.8", "grace_s": 2.0, "http": HTTP | (http or {})}
         self._config = make_config(given | settings)
         self._backoff_s = backoff_s

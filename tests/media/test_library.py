@@ -29,6 +29,7 @@ from media import (
     tones,
     wav,
 )
+from media.manner import PLAIN
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ class Hummer:
     def languages(self):
         return {"en-us": "English (America)", "de": "German"}
 
-    def render(self, text, language, gender, cancellation):
+    def render(self, text, language, gender, cancellation, manner=PLAIN):
         self.rendered.append((text, language, gender))
         while self.gate is not None and not self.gate.wait(0.01):
             cancellation.check()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from .programs import START_S, free_port, needs, running
 
 EVENT_S = 10.0
 RTP_PORTS = 100
+WAV_HEADER_BYTES = 44
 MODULES = ("/usr/lib/baresip/modules", "/usr/lib/*/baresip/modules")
 _CONFIG = """\
 poll_method epoll
@@ -77,6 +79,7 @@ class Baresip:
     folder: Path
     port: int
     """Of UDP and TCP; TLS has the next one."""
+    rate_hz: int
     control: socket.socket
     events: list[Event] = field(default_factory=list)
     """Those of no call."""
@@ -125,17 +128,25 @@ class Baresip:
             self._read(every_s)
         return found
 
+    @property
+    def recorded_bytes(self) -> int:
+        """Of the last call, so far; 16-bit samples."""
+        recordings = self._recordings()
+        return recordings[-1].stat().st_size if recordings else 0
+
+    @property
+    def received_packets(self) -> int:
+        """RTP packets of the last call; it must be over."""
+        return int(re.findall(r"packets: +\d+ +(\d+)", self.log)[-1])
+
     def heard(self) -> Path:
         """What it decoded in the last call, a WAV; the call must be over. Waits until the file is closed."""
+        return self.wait_until(
+            lambda: next((path for path in self._recordings()[-1:] if _is_closed(path)), None), "recording", every_s=0.02
+        )
 
-        def closed() -> Path | None:
-            files = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime)
-            if not files:
-                return None
-            size = files[-1].stat().st_size
-            return files[-1] if size > 44 and int.from_bytes(files[-1].read_bytes()[4:8], "little") == size - 8 else None
-
-        return self.wait_until(closed, "recording", every_s=0.02)
+    def _recordings(self) -> list[Path]:
+        return sorted(self.folder.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime_ns)
 
     def _read(self, wait_s: float) -> None:
         """Sort what has arrived."""
@@ -218,7 +229,13 @@ def baresip(
                 control = stack.enter_context(socket.create_connection(("127.0.0.1", control_port), 1))
                 break
             time.sleep(0.02)
-        yield Baresip(folder, sip_port, control)
+        yield Baresip(folder, sip_port, rate_hz, control)
+
+
+def _is_closed(recording: Path) -> bool:
+    """Its header has the size only when it is complete."""
+    content = recording.read_bytes()
+    return len(content) > WAV_HEADER_BYTES and int.from_bytes(content[4:8], "little") == len(content) - 8
 
 
 def _module_folder() -> Path:

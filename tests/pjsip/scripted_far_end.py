@@ -21,6 +21,9 @@ class RtpPort(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.arrived_at: list[float] = []
         self.payloads: list[bytes] = []
+        self.events: list[tuple[int, int, int]] = []
+        """Telephone-event packets (RFC 4733): timestamp, event, duration in samples."""
+        self._sequence, self._timestamp = 1000, 160
         self._changed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -35,15 +38,22 @@ class RtpPort(asyncio.DatagramProtocol):
                 self._changed.clear()
                 await self._changed.wait()
 
-    def press(self, event: int) -> None:
-        """One key, RFC 4733: three packets while it is down, three at its end."""
-        for sequence, (duration, end) in enumerate([(160, 0), (320, 0), (480, 0), (640, 128), (640, 128), (640, 128)]):
-            head = struct.pack("!BBHII", 0x80, 120 | (0x80 if sequence == 0 else 0), 1000 + sequence, 160, 7)
-            self.transport.sendto(head + struct.pack("!BBH", event, end | 10, duration), self.peer)
+    def press(self, event: int, *, has_marker: bool = True, lost: tuple[int, ...] = ()) -> None:
+        """One key, RFC 4733: three packets while it is down, three at its end; some of these six may get `lost`."""
+        self._timestamp += 1600
+        for number, (duration, end) in enumerate([(160, 0), (320, 0), (480, 0), (640, 128), (640, 128), (640, 128)]):
+            self._sequence += 1
+            marker = 0x80 if number == 0 and has_marker else 0
+            head = struct.pack("!BBHII", 0x80, 120 | marker, self._sequence & 0xFFFF, self._timestamp, 7)
+            if number not in lost:
+                self.transport.sendto(head + struct.pack("!BBH", event, end | 10, duration), self.peer)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.arrived_at.append(asyncio.get_running_loop().time())
         self.payloads.append(data[12:])
+        if data[1] & 0x7F == 120:
+            event, _, duration = struct.unpack("!BBH", data[12:16])
+            self.events.append((int.from_bytes(data[4:8]), event, duration))
         self._changed.set()
         if len(self.payloads) <= 1:
             self.peer = addr
@@ -59,6 +69,13 @@ class FarEnd(asyncio.DatagramProtocol):
     texts: list[str] = field(default_factory=list)
     invites: dict[str, tuple[str, Address]] = field(default_factory=dict)
     answered_at: dict[str, float] = field(default_factory=dict)
+    cseq: int = 6
+    """Of the last request from this side."""
+    answers: list[str] = field(default_factory=list)
+    """What came to the requests from this side."""
+    info_answer: str = "200 OK"
+    takes_events: bool = True
+    """Whether its SDP has telephone-event (RFC 4733)."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,10 +100,10 @@ class FarEnd(asyncio.DatagramProtocol):
             "s=-",
             "c=IN IP4 127.0.0.1",
             "t=0 0",
-            f"m=audio {self.rtp.port} RTP/AVP 0 120",
+            f"m=audio {self.rtp.port} RTP/AVP 0" + " 120" * self.takes_events,
             "a=rtpmap:120 telephone-event/8000",
         )
-        return "".join(f"{line}\r\n" for line in lines)
+        return "".join(f"{line}\r\n" for line in lines[: None if self.takes_events else -1])
 
     def answer(self, message: str, addr: Address, status: str, body: str = "", *extra: str) -> None:
         to = headers(message, "To")[0]
@@ -99,26 +116,37 @@ class FarEnd(asyncio.DatagramProtocol):
 
     def bye(self, mode: str, reason: str) -> None:
         """Hang up from this side."""
+        self.send(mode, "BYE", reason)
+
+    def info(self, mode: str, kind: str, body: str) -> None:
+        """Send an INFO."""
+        self.send(mode, "INFO", f"Content-Type: {kind}", body=body)
+
+    def send(self, mode: str, method: str, *extra: str, body: str = "") -> None:
+        """A request within the dialog."""
         message, addr = next(entry for entry in self.invites.values() if f"sip:{mode}@" in entry[0].split()[1])
         contact = re.search(r"<(sip:[^>]+)>", headers(message, "Contact")[0])
         assert contact
         from_, to = headers(message, "From")[0], headers(message, "To")[0]
+        self.cseq += 1
         lines = [
-            f"BYE {contact[1]} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bKbye{len(self.requests)}",
+            f"{method} {contact[1]} SIP/2.0",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{method}{self.cseq}",
             "Max-Forwards: 70",
-        ]
-        lines += [
             f"From:{to.partition(':')[2]};tag=far",
             f"To:{from_.partition(':')[2]}",
             headers(message, "Call-ID")[0],
-            "CSeq: 7 BYE",
-            reason,
+            f"CSeq: {self.cseq} {method}",
+            *extra,
+            f"Content-Length: {len(body)}",
         ]
-        self.transport.sendto("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode(errors="surrogateescape"), addr)
+        self.transport.sendto(("\r\n".join([*lines, "", ""]) + body).encode(errors="surrogateescape"), addr)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         message = data.decode(errors="replace")
+        if message.startswith("SIP/2.0"):
+            self.answers.append(message)
+            self.changed.set()
         if not message.strip() or message.startswith("SIP/2.0"):
             return
         method = message.split()[0]
@@ -130,7 +158,8 @@ class FarEnd(asyncio.DatagramProtocol):
         self.requests.append((method, mode))
         self.texts.append(message)
         self.changed.set()
-        {"INVITE": self._invite, "CANCEL": self._cancel, "BYE": self._bye}.get(method, lambda *_: None)(mode, message, addr)
+        answers = {"INVITE": self._invite, "CANCEL": self._cancel, "BYE": self._bye, "INFO": self._info}
+        answers.get(method, lambda *_: None)(mode, message, addr)
 
     def _invite(self, mode: str, message: str, addr: Address) -> None:
         mode = mode.partition("-")[0]
@@ -161,6 +190,9 @@ class FarEnd(asyncio.DatagramProtocol):
             self.answer(invite, addr, "200 OK", self._sdp())
         else:
             self.answer(invite, addr, "487 Request Terminated")
+
+    def _info(self, mode: str, message: str, addr: Address) -> None:
+        self.answer(message, addr, self.info_answer)
 
     def _bye(self, mode: str, message: str, addr: Address) -> None:
         if mode != "nobye":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import signal
@@ -10,12 +11,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from sipcore import wire
 from sipcore.errors import EngineError
 from sipcore.pool import door as door_module
+from sipcore.pool import door_spare
 from sipcore.pool.door import DoorHandle, DoorOptions
 from sipcore.pool.listening import bind_outer, close_all, split_address
 from sipcore.testing.ports import is_bound
@@ -175,36 +178,179 @@ async def test_one_that_cannot_start_is_tried_again_later_each_time(monkeypatch:
         await door.close()
 
 
+@pytest.fixture
+def early_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spare is started as soon as the front door is ready."""
+    monkeypatch.setattr(door_spare, "_DELAY_S", 0.0)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def is_warm(pid: int) -> bool:
+    """It has imported everything: its first act after that is to ignore signals of the terminal."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigIgn"], 16) & 1 << (signal.SIGHUP - 1))
+
+
+async def warm_spare(door: DoorHandle) -> int:
+    await until(lambda: door.spare_pid and is_warm(door.spare_pid))
+    return door.spare_pid
+
+
+async def test_a_front_door_that_is_not_open_for_long_has_no_spare() -> None:
+    door = handle()
+    await door.start()
+    assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+    assert door.spare_pid == 0
+    await door.close()
+
+
+@pytest.mark.usefixtures("early_spare")
+async def test_the_spare_takes_over_and_another_one_follows(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sipcore")
+    door = handle()
+    await door.start()
+    try:
+        for number in range(1, 3):
+            before, spare = door.pid, await warm_spare(door)
+            os.kill(before, signal.SIGKILL)
+            assert await ping(door.sip_address, number=number) == "SIP/2.0 200 OK"
+            assert door.pid == spare
+            assert door.restarts == number
+        last = await warm_spare(door)
+        assert sum("takes over" in record.message for record in caplog.records) == 2
+    finally:
+        await door.close()
+    assert (door.pid, door.spare_pid) == (0, 0)
+    assert is_gone(last)
+
+
+@pytest.mark.usefixtures("early_spare")
+async def test_a_spare_that_has_not_imported_everything_takes_over() -> None:
+    door = handle()
+    await door.start()
+    try:
+        await until(lambda: door.spare_pid)
+        spare = door.spare_pid
+        os.kill(door.pid, signal.SIGKILL)
+        assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+        assert door.pid == spare
+    finally:
+        await door.close()
+
+
+@pytest.mark.usefixtures("early_spare")
+async def test_killed_with_its_spare() -> None:
+    door = handle()
+    await door.start()
+    try:
+        both = [door.pid, await warm_spare(door)]
+        for pid in both:
+            os.kill(pid, signal.SIGKILL)
+        assert await ping(door.sip_address) == "SIP/2.0 200 OK"
+        assert door.pid not in both
+        await warm_spare(door)
+    finally:
+        await door.close()
+
+
+@pytest.mark.usefixtures("early_spare")
+async def test_a_spare_that_dies_is_replaced_later_each_time(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    door = handle()
+    await door.start()
+    try:
+        pid, spare = door.pid, await warm_spare(door)
+        monkeypatch.setattr(door_spare, "_SETTLED_S", 0.0)
+        os.kill(spare, signal.SIGKILL)
+        await until(lambda: door.spare_pid not in (0, spare))
+        monkeypatch.setattr(door_spare, "_SETTLED_S", 30.0)
+        monkeypatch.setattr(door_spare, "_DELAY_S", 0.1)
+        door._spare._delay_s = 0.1
+        begun = time.monotonic()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", "/bin/false")
+            os.kill(door.spare_pid, signal.SIGKILL)
+            await until(lambda: sum("no spare process" in record.message for record in caplog.records) == 4)
+        assert time.monotonic() - begun > 0.2 + 0.4
+        await warm_spare(door)
+        assert (door.pid, door.restarts) == (pid, 0)
+    finally:
+        await door.close()
+
+
+@pytest.mark.usefixtures("early_spare")
+@pytest.mark.parametrize("state", ["young", "stopped", "dead", "taking over"])
+async def test_the_spare_ends_with_the_handle(state: str) -> None:
+    door = handle()
+    await door.start()
+    await until(lambda: door.spare_pid)
+    pids = [door.pid, door.spare_pid]
+    if state != "young":
+        await warm_spare(door)
+    if state == "stopped":
+        os.kill(door.spare_pid, signal.SIGSTOP)
+    elif state == "dead":
+        os.kill(door.spare_pid, signal.SIGKILL)
+    elif state == "taking over":
+        os.kill(door.pid, signal.SIGKILL)
+        await until(lambda: door.pid == pids[1])
+        assert not door.is_serving
+    begun = time.monotonic()
+    await door.close()
+    assert time.monotonic() - begun < 1.5, "it was not ended at once"
+    assert all(map(is_gone, pids))
+    assert not is_bound(int(door.sip_address.rpartition(":")[2]))
+
+
 CONTROL = """
-import asyncio, sys
+import asyncio, os, sys, time
+from sipcore.pool import door_spare
 from sipcore.pool.door import DoorHandle, DoorOptions
 async def main():
+    door_spare._DELAY_S = 0.0
     door = DoorHandle(DoorOptions(sip_host="127.0.0.1"), lambda key, offer: None)
     await door.start()
-    print(door.pid, door.sip_address, flush=True)
+    while not door.spare_pid:
+        await asyncio.sleep(0.01)
+    fork = os.fork() if "fork" in sys.argv else -1
+    if fork == 0:
+        time.sleep(3600)
+    print(door.pid, door.sip_address, door.spare_pid, fork, flush=True)
     await asyncio.sleep(3600)
 asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_it_ends_with_its_control_process(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", CONTROL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as control:
+@pytest.mark.parametrize(("number", "end"), [(signal.SIGKILL, ""), (signal.SIGINT, ""), (signal.SIGKILL, "fork")])
+def test_they_end_with_their_control_process(number: signal.Signals, end: str) -> None:
+    """Also when a fork of it has the sockets to them."""
+    with subprocess.Popen([sys.executable, "-c", CONTROL, end], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as control:
         assert control.stdout is not None
-        pidfd = os.pidfd_open(int(control.stdout.readline().split()[0]))
+        pid, _, spare, fork = control.stdout.readline().decode().split()
+        pidfds = [os.pidfd_open(int(pid)), os.pidfd_open(int(spare))]
         try:
             control.send_signal(number)
             control.wait(TIMEOUT_S)
-            assert select.select([pidfd], [], [], TIMEOUT_S)[0], "the front door outlived its control process"
+            for pidfd in pidfds:
+                assert select.select([pidfd], [], [], TIMEOUT_S)[0], "it outlived its control process"
         finally:
-            os.close(pidfd)
+            for pidfd in pidfds:
+                os.close(pidfd)
+            if end:
+                os.kill(int(fork), signal.SIGKILL)
 
 
 async def test_who_was_killed_and_starts_again_at_once_gets_its_port_back() -> None:
     """The front door before goes on for a moment, so that calls are ended by BYE."""
     with subprocess.Popen([sys.executable, "-c", CONTROL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as control:  # noqa: ASYNC220
         assert control.stdout is not None
-        pid, address = control.stdout.readline().decode().split()
+        pid, address, *_ = control.stdout.readline().decode().split()
         pidfd = os.pidfd_open(int(pid))
         control.kill()
         control.wait(TIMEOUT_S)

@@ -97,9 +97,9 @@ def talking(switch: Switch, media_root: Path, seconds: float, count: int = LIVE_
             call.wait(timeout_s=10)
 
 
-def serve(switch: Switch, media_root: Path) -> None:
-    """Calls from outside for anybody are answered and hear two minutes of tone."""
-    switch.on_call(actions=[Answer(), Play([write_tone(media_root / "welcome.wav", 120).name])])
+def serve(switch: Switch, media_root: Path, to: str = "*") -> None:
+    """Calls from outside are answered and hear two minutes of tone."""
+    switch.on_call(to=to, actions=[Answer(), Play([write_tone(media_root / "welcome.wav", 120).name])])
 
 
 def assert_serves(switch: Switch, within_s: float = 1.0, host: str = TRUNK_SOURCE) -> float:

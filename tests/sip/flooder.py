@@ -1,6 +1,6 @@
 """A program that floods: SIP requests from one address at a rate. Last it writes a line of JSON: how many were sent, and what came back.
 
-    python -m tests.sip.flooder 127.0.0.1:5060 --source 127.0.0.5 --rate 2000 --seconds 10 --method INVITE
+python -m tests.sip.flooder 127.0.0.1:5060 --source 127.0.0.5 --rate 2000 --seconds 10 --method INVITE
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from media import Speech
 from media.cancel import Cancellation
+from media.manner import PLAIN, Manner
 from media.measure import best_match
 from media.wav import write
 from sipcore import Call, CallRecord, Switch
@@ -52,7 +53,7 @@ class BurstSynthesizer:
     def languages(self) -> Mapping[str, str]:
         return {"en-us": "English"}
 
-    def render(self, text: str, language: str, gender: str, cancellation: Cancellation) -> Speech:
+    def render(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Speech:
         return Speech(spoken(text), RATE_HZ)
 
     def close(self) -> None:

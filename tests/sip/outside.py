@@ -133,4 +133,3 @@ def only_record(switch: Switch) -> CallRecord:
     """The record of the only call there was."""
     (record,) = switch.calls.list().result
     return record
-

@@ -66,7 +66,7 @@ def test_a_stranger_is_refused_and_the_trunk_is_served(switch):
     with Caller(switch.sip_address, host=STRANGER) as caller, pytest.raises(CallRefused) as refused:
         caller.call()
     assert refused.value.code == 403
-    assert assert_serves(switch) < 1.0
+    assert_serves(switch)
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR])
@@ -124,7 +124,16 @@ def test_datagrams_that_are_no_sip(switch, source):
     door = engine_of(switch).door_pid
     invite = b"INVITE sip:a@127.0.0.1 SIP/2.0\r\n"
     with udp(source) as sock:
-        for data in (b"", b"\0", b"\r\n\r\n", b"x" * 65_507, b"\xff" * 65_507, invite + b"X: " + b"y" * 65_000, os.urandom(1400), invite * 500):
+        for data in (
+            b"",
+            b"\0",
+            b"\r\n\r\n",
+            b"x" * 65_507,
+            b"\xff" * 65_507,
+            invite + b"X: " + b"y" * 65_000,
+            os.urandom(1400),
+            invite * 500,
+        ):
             sock.sendto(data, address_of(switch))
         assert not [reply for reply in answers(sock) if reply.startswith(b"SIP/2.0 2")]
     assert_serves(switch)

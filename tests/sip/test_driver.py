@@ -23,6 +23,8 @@ KEYS = {
     "hold": "sendonly",
     "challenge": "WWW-Authenticate",
     "reason": "Q.850;cause=16",
+    "outcome": "200 OK",
+    "refer_to": "sip:carol@127.0.0.1:9",
 }
 
 

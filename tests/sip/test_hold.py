@@ -23,7 +23,7 @@ def test_during_play(sipp, open_switch, ear, tmp_path, hold):
     assert_ended(record, "local", "normal", 200, "OK")
     assert outcomes(call) == [("play", "done")]
     assert [name for name in names(call) if name.startswith("Call")] == [
-        "CallCreated", "CallDialing", "CallAnswered", "CallHangingUp", "CallHangup",
+        "CallCreated", "CallDialing", "CallAnswered", "CallHeld", "CallResumed", "CallHangingUp", "CallHangup",
     ]  # fmt: skip
     directions = [direction_of(m) for m in result.messages if m.is_received and m.status == 200 and m.method == "INVITE"]
     assert directions == [{"sendonly": "recvonly", "inactive": "inactive"}[hold], "sendrecv"]

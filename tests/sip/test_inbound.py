@@ -189,7 +189,10 @@ def test_the_other_one_hangs_up(caller, open_switch, sipp):
 
 def test_nobody_to_connect_to_is_busy(caller, open_switch, sipp):
     """The caller, who is not answered, is told what the other one said."""
-    with sipp.uas("uas-refuse-expect-ack.xml", keys={"status": "SIP/2.0 486 Busy Here", "header": "X-Nothing: 1"}) as b, open_switch() as switch:
+    with (
+        sipp.uas("uas-refuse-expect-ack.xml", keys={"status": "SIP/2.0 486 Busy Here", "header": "X-Nothing: 1"}) as b,
+        open_switch() as switch,
+    ):
         switch.on_call(actions=[Connect([b.uri])])
         result = caller.call(switch, "uac-expect-refusal.xml")
         assert_followed(b.wait(5))

@@ -15,7 +15,9 @@ ELSEWHERE = "127.0.0.2"
 REFUSED = "uac-expect-refusal.xml"
 
 
-@pytest.mark.parametrize(("code", "phrase", "reason"), [(486, "", "busy"), (480, "Gone Fishing", "noanswer"), (603, "", "noanswer"), (404, "", "normal")])
+@pytest.mark.parametrize(
+    ("code", "phrase", "reason"), [(486, "", "busy"), (480, "Gone Fishing", "noanswer"), (603, "", "noanswer"), (404, "", "normal")]
+)
 def test_a_chosen_code(caller, open_switch, code, phrase, reason):
     with open_switch() as switch:
         switch.on_call(actions=[Reject(code, phrase)])
@@ -145,7 +147,15 @@ def test_a_full_switch_is_503(caller, open_switch):
         ({"more": "Proxy-Require: frobnication"}, 420),
         ({"more": "Content-Encoding: gzip"}, 415),
     ],
-    ids=["no hops left", "IPv6 media", "no codec", "a codec without a name", "unknown extension", "unknown extension of proxies", "unknown encoding"],
+    ids=[
+        "no hops left",
+        "IPv6 media",
+        "no codec",
+        "a codec without a name",
+        "unknown extension",
+        "unknown extension of proxies",
+        "unknown encoding",
+    ],
 )
 def test_what_we_cannot_do(caller, open_switch, keys, code):
     with open_switch() as switch:

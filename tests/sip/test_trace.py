@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from sipcore.ladder import draw_ladder
 
@@ -14,9 +15,11 @@ def test_a_challenged_call(sipp, open_switch, ear):
     with sipp.uas("uas-challenge-invite-expect-digest-bye.xml", keys=keys) as uas, open_switch(trunk=uas.trunk, **ACCOUNT) as switch:
         call = switch.calls.create(destination="tel:+821021656521")
         call.wait(timeout_s=10)
-        messages = switch.calls.trace(call.id)
-        us = switch.sip_address
         result = uas.wait(timeout_s=5)
+        us = switch.sip_address
+        end_s = time.monotonic() + 5
+        while len(messages := switch.calls.trace(call.id)) < 8 and time.monotonic() < end_s:
+            time.sleep(0.01)  # the last answer is on its way through the front door
     assert result.failed == 0
     _, signed = result.received("INVITE")
     traced = [message for message in messages if message.is_sent and message.text.startswith("INVITE ")][-1]

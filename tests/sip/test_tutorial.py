@@ -62,13 +62,17 @@ def test_talk(sipp, open_switch, ear, tmp_path):
     option = request["actions"][0]["option"]
     library = AudioLibrary(tmp_path / "cache")
     try:
-        speech = library.speech(option["text"], option["language"], option["gender"])
+        utterances = library.utterances(option["text"], option["language"])
+        parts = [read(library.utter(utterance, option["gender"]).path) for utterance in utterances]
     finally:
         library.close()
-    samples, rate_hz = read(speech.path)
-    assert rate_hz == RATE_HZ
-    assert len(samples) > 5 * RATE_HZ
-    assert_heard(ear, samples, alike=0.95)
+    assert {rate_hz for _, rate_hz in parts} == {RATE_HZ}
+    assert sum(len(samples) for samples, _ in parts) > 5 * RATE_HZ
+    ends_s = 0.0
+    for number, (samples, _) in enumerate(parts):
+        begins_s = assert_heard(ear, samples, alike=0.95)
+        assert number == 0 or -0.02 < begins_s - ends_s < 0.25, "the sentences follow each other"
+        ends_s = begins_s + len(samples) / RATE_HZ
     assert ear.lost == 0
 
 

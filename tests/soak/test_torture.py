@@ -26,7 +26,9 @@ def damaged(data, rng):
             case 2:
                 text[at:at] = text[at : at + rng.randint(1, 200)]
             case _:
-                text[at:at] = rng.choice([b"\r\n", b"\0", b";", b"<", b'"', b":", b"%", b"\xff", b"a=ptime:0\r\n", b"m=audio 0 RTP/AVP\r\n"])
+                text[at:at] = rng.choice(
+                    [b"\r\n", b"\0", b";", b"<", b'"', b":", b"%", b"\xff", b"a=ptime:0\r\n", b"m=audio 0 RTP/AVP\r\n"]
+                )
     return bytes(text)
 
 

@@ -1,0 +1,138 @@
+"""A room: calls that hear each other, wherever their workers are. Their live audio is mixed here, in one tick of 20 ms for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from media.mixer import mix_minus
+from media.wav import Samples
+from sipcore.audiowire import TICK_S
+from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.session import Session
+
+_PREFETCH_FRAMES: Final = 2
+"""So much of a member's voice has to be there before it is begun with: the room's tick and its own are not in step."""
+_HELD_FRAMES: Final = 4
+"""Beyond it the oldest is dropped, or the delay would stay."""
+_PATIENCE_TICKS: Final = 100
+"""A frame that was not needed for so long is dropped, to be 20 ms earlier; twice as long after each time that one was missing then."""
+_MAX_PATIENCE_TICKS: Final = 6000
+_AHEAD_FRAMES: Final = 3
+"""So much may wait to be heard by a member; beyond it a frame is left out."""
+
+
+class Member:
+    """One call in a room.
+
+    Attributes:
+        is_muted: The others do not hear it.
+        dropped: Frames that were left out, on either way, because they came too late or too early.
+    """
+
+    def __init__(self, session: Session, on_end: Callable[[], None]) -> None:
+        self.session = session
+        self.is_muted = False
+        self.dropped = 0
+        self._said: deque[Samples] = deque()
+        self._is_flowing = False
+        self._spare_ticks = 0
+        self._patience_ticks = _PATIENCE_TICKS
+        self._line: AudioLine = session.open_audio(self._take, on_end)
+
+    def _take(self, frame: AudioFrame) -> None:
+        self._said.append(frame.samples)
+        while len(self._said) > _HELD_FRAMES:
+            self._said.popleft()
+            self.dropped += 1
+
+    def next_frame(self) -> Samples | None:
+        """What it says in this tick; `None`: nothing, or nobody may hear it."""
+        if self._is_flowing and not self._said:
+            self._is_flowing = False
+            self._patience_ticks = min(2 * self._patience_ticks, _MAX_PATIENCE_TICKS)
+        self._is_flowing = self._is_flowing or len(self._said) >= _PREFETCH_FRAMES
+        frame = self._said.popleft() if self._is_flowing else None
+        self._drop_spare()
+        return None if self.is_muted else frame
+
+    def _drop_spare(self) -> None:
+        self._spare_ticks = self._spare_ticks + 1 if self._said else 0
+        if self._spare_ticks >= self._patience_ticks:
+            self._said.popleft()
+            self.dropped += 1
+            self._spare_ticks = 0
+
+    def hear(self, samples: Samples) -> None:
+        """Let it hear this."""
+        if self._line.queued_samples >= _AHEAD_FRAMES * len(samples):
+            self.dropped += 1
+            return
+        if not self._line.queued_samples:
+            self._line.write(np.zeros_like(samples))  # a frame in hand for the next time that our tick is late
+        self._line.write(samples)
+
+    def close(self) -> None:
+        """The call goes on outside of the room."""
+        self._line.close()
+
+
+class Room:
+    """Its members hear each other; it exists as long as there are any.
+
+    Args:
+        name: Of the room.
+        on_empty: Called when the last member has left.
+    """
+
+    def __init__(self, name: str, on_empty: Callable[[], None] = lambda: None) -> None:
+        self.name = name
+        self._on_empty = on_empty
+        self._members: dict[str, Member] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """In the order in which they came."""
+        return tuple(self._members.values())
+
+    def join(self, session: Session) -> Member:
+        """Take a call in; one that is in already stays as it is."""
+        call_id = session.id
+        if call_id not in self._members:
+            self._members[call_id] = Member(session, lambda: self.leave(call_id))
+        if self._timer is None:
+            self._wait(asyncio.get_running_loop().time() + TICK_S)
+        return self._members[call_id]
+
+    def leave(self, call_id: str) -> None:
+        """Let a call out; its end does so by itself."""
+        member = self._members.pop(call_id, None)
+        if member is None:
+            return
+        member.close()
+        if not self._members:
+            self.close()
+            self._on_empty()
+
+    def close(self) -> None:
+        """Let all out. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        members, self._members = self._members, {}
+        for member in members.values():
+            member.close()
+
+    def _wait(self, when: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(when, self._tick, when)
+
+    def _tick(self, when: float) -> None:
+        self._wait(when + TICK_S)
+        said = {call_id: frame for call_id, member in self._members.items() if (frame := member.next_frame()) is not None}
+        for call_id, samples in mix_minus(said, self._members).items():
+            self._members[call_id].hear(samples)

@@ -1,0 +1,249 @@
+"""Call control's end of the live audio of one leg: what the far end says as numpy, and numpy for the far end to hear.
+
+Everything here is driven by the packets of the engine, one in 20 ms; there is no clock and no task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sipcore import audiowire
+from sipcore.audiowire import HEAD, SAMPLE_BYTES, WRAP
+
+if TYPE_CHECKING:
+    import socket
+
+    import numpy.typing as npt
+
+log = logging.getLogger(__name__)
+
+AHEAD_PACKETS: Final = 3
+"""So many wait in the engine: what a delay of our event loop may last without being heard, and what `clear` cannot take back."""
+
+DEFAULT_MAX_QUEUED_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFrame:
+    """20 ms of what the far end says: 16-bit samples, mono, at the rate of the line.
+
+    `position` counts samples since the line opened, those that were lost included; `lost` is how many of them are missing just before this
+    frame.
+    """
+
+    position: int
+    samples: npt.NDArray[np.int16]
+    lost: int = 0
+
+
+class QueueFull(Exception):
+    """More audio was written than may wait to be played."""
+
+
+class AudioLine:
+    """The live audio of one leg. Used on the event loop only.
+
+    Args:
+        on_frame: Gets every frame, as it comes.
+        on_end: Called once, when the engine has ended the audio: the leg is over. Not after `close`.
+        max_queued_s: How much audio may wait to be played.
+
+    Attributes:
+        address: For `engine.OpenAudio`.
+        lost: Samples of the far end that were lost because our event loop did not read.
+        underruns: Ticks that were silent in the middle of what was written because our event loop came too late.
+    """
+
+    def __init__(
+        self,
+        on_frame: Callable[[AudioFrame], None],
+        on_end: Callable[[], None] = lambda: None,
+        *,
+        max_queued_s: float = DEFAULT_MAX_QUEUED_S,
+    ) -> None:
+        self.lost = 0
+        self.underruns = 0
+        self._on_frame = on_frame
+        self._on_end = on_end
+        self._max_queued_s = max_queued_s
+        self._listener = audiowire.AudioListener()
+        self.address = self._listener.address
+        self._sock: socket.socket | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._frame_bytes = 0
+        self._tick = self._taken = 0
+        self._queue = bytearray()
+        """Written, and not sent yet."""
+        self._sent: deque[int] = deque()
+        """For each packet that waits in the engine: how many samples of what was written it carries."""
+        self._written = self._played = 0
+        """Samples, since the line opened."""
+        self._marks: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._is_closed
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples a second; 0 before the first frame."""
+        return self._frame_bytes // SAMPLE_BYTES * audiowire.TICKS_PER_S
+
+    @property
+    def queued_samples(self) -> int:
+        """Written, and not played yet."""
+        return self._written - self._played
+
+    @property
+    def played_samples(self) -> int:
+        """Of all that was written, how much the engine has taken to play."""
+        return self._played
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    def write(self, samples: npt.NDArray[np.int16]) -> asyncio.Future[bool]:
+        """Let the far end hear this after all that was written before.
+
+        Returns:
+            Done when it is played: True; False when it was cleared, or the line has ended before.
+
+        Raises:
+            TypeError: these are not 16-bit samples, or not in one dimension.
+            QueueFull: too much waits already; nothing of this is taken.
+        """
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise TypeError(f"audio is one-dimensional int16, not {samples.ndim}-dimensional {samples.dtype}")
+        done = self._loop.create_future()
+        if self._is_closed:
+            done.set_result(False)
+            return done
+        rate_hz = self.rate_hz or 8000
+        if self.queued_samples + len(samples) > self._max_queued_s * rate_hz:
+            raise QueueFull(f"{self.queued_samples / rate_hz:.1f} s wait to be played, at most {self._max_queued_s:g} s may")
+        self._queue += samples.tobytes()
+        self._written += len(samples)
+        if not len(samples) and not self.queued_samples:
+            done.set_result(True)
+        else:
+            self._marks.append((self._written, done))
+        return done
+
+    def clear(self) -> int:
+        """Drop what was written and is not in the engine yet; returns how many samples those were. At most 60 ms are still heard."""
+        dropped = len(self._queue) // SAMPLE_BYTES
+        self._queue.clear()
+        self._written -= dropped
+        while self._marks and self._marks[-1][0] > self._written:
+            _settle(self._marks.pop()[1], is_played=False)
+        return dropped
+
+    def _top_up(self) -> None:
+        """Keep the engine supplied. The last packet of all is filled up with silence."""
+        while self._queue and len(self._sent) < AHEAD_PACKETS:
+            if len(self._queue) < self._frame_bytes and len(self._sent) > 1:
+                return  # more may be written before this is needed
+            packet = bytes(self._queue[: self._frame_bytes])
+            if not self._send(packet.ljust(self._frame_bytes, b"\0")):
+                return
+            del self._queue[: len(packet)]
+            self._sent.append(len(packet) // SAMPLE_BYTES)
+
+    def _send(self, packet: bytes) -> bool:
+        assert self._sock is not None
+        try:
+            self._sock.send(packet)
+        except BlockingIOError:
+            return False
+        except OSError:  # the reader sees the end, after the last packets
+            return False
+        return True
+
+    def _taken_by_engine(self, packets: int, ticks: int) -> None:
+        for _ in range(min(packets, len(self._sent))):
+            self._played += self._sent.popleft()
+        if self._queue and not self._sent and self._played:
+            self.underruns += max(0, ticks - packets)
+        while self._marks and self._marks[0][0] <= self._played:
+            _settle(self._marks.popleft()[1], is_played=True)
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    def _accept(self) -> None:
+        try:
+            sock = self._listener.accept()
+        except OSError:
+            return
+        if sock is None:
+            log.warning("another user has connected to the audio of a call, and was sent away")
+            return
+        self._stop_listening()
+        self._sock = sock
+        self._loop.add_reader(sock.fileno(), self._read)
+
+    def _read(self) -> None:
+        while self._sock is not None:
+            try:
+                packet = self._sock.recv(audiowire.MAX_PACKET_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet = b""
+            if len(packet) <= HEAD.size:
+                self.end()
+                return
+            self._take(packet)
+
+    def _take(self, packet: bytes) -> None:
+        tick, taken = HEAD.unpack_from(packet)
+        self._frame_bytes = len(packet) - HEAD.size
+        ticks = (tick - self._tick) % WRAP
+        self._tick = tick
+        self._taken_by_engine((taken - self._taken) % WRAP, ticks)
+        self._taken = taken
+        self._top_up()
+        samples = np.frombuffer(packet, np.int16, offset=HEAD.size)
+        lost = (ticks - 1) * len(samples)
+        self.lost += lost
+        self._on_frame(AudioFrame((tick - 1) * len(samples), samples, lost))
+
+    # ------------------------------------------------------------------------------------------------- the end
+
+    def close(self) -> None:
+        """End the audio; the leg goes on. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._stop_listening()
+        if self._sock is not None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+        while self._marks:
+            _settle(self._marks.popleft()[1], is_played=False)
+        self._queue.clear()
+
+    def end(self) -> None:
+        """The audio is over, or cannot begin. Idempotent."""
+        if not self._is_closed:
+            self.close()
+            self._on_end()
+
+    def _stop_listening(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
+
+
+def _settle(done: asyncio.Future[bool], *, is_played: bool) -> None:
+    if not done.done():
+        done.set_result(is_played)

@@ -1,0 +1,260 @@
+"""Live audio of legs: one Python port on the bridge each, which moves 20 ms a tick between PJSIP and a socket to call control.
+
+Destroying a port while PJSIP runs corrupts its heap, so a port that is free again is kept for the next one. It is made when it is first
+needed: a port costs the bridge's clock a call into Python each tick, whether anything is connected to it or not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import pjsua2 as pj
+
+from sipcore import audiowire, engine
+
+from .guard import guarded
+from .siptext import readable
+
+_BITS: Final = 16
+_MAX_FAULTS: Final = 4
+_REST_S: Final = 0.25
+"""From one use to the next: the bridge disconnects at the next tick of its clock, and the clock's thread may still be inside."""
+
+_Vector: Final = ctypes.c_size_t * 2
+"""Begin and end, as `std::vector` starts in every C++ library that PJSIP is built with; checked by `_vectors_are_plain`."""
+
+
+def _content(vector: Any) -> bytes:
+    """What a `pj.ByteVector` holds: 3 us, by its pointers; 640 us for 20 ms at 16 kHz through SWIG."""
+    begin, end = _Vector.from_address(int(vector.this))
+    return ctypes.string_at(begin, end - begin)
+
+
+def _fill(vector: Any, data: bytes) -> None:
+    """Overwrite a vector of the same size."""
+    ctypes.memmove(_Vector.from_address(int(vector.this))[0], data, len(data))
+
+
+def _vectors_are_plain() -> bool:
+    """Whether the pointers are where they are thought to be, so that nothing else is ever written to."""
+    probe = bytes(range(200))
+    vector = pj.ByteVector(probe)
+    begin, end = _Vector.from_address(int(vector.this))
+    return bool(begin) and end - begin == len(probe) and ctypes.string_at(begin, len(probe)) == probe
+
+
+class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
+    """A place on the bridge. `onFrame...` run on the clock's thread, and are all that runs there; the rest is the owner thread's."""
+
+    def __init__(self, number: int, rate_hz: int) -> None:
+        super().__init__()
+        self.faults: deque[tuple[str, str]] = deque(maxlen=_MAX_FAULTS)
+        """Of the clock's thread, for the owner's to tell."""
+        self.is_broken = False
+        """Call control has closed its end."""
+        self._sock: Any = None
+        self._tick = self._taken = 0
+        self._frame_bytes = rate_hz // audiowire.TICKS_PER_S * audiowire.SAMPLE_BYTES
+        self._silence = bytes(self._frame_bytes)
+        self._out = pj.ByteVector(self._silence)
+        self._is_plain = _vectors_are_plain()
+        form = pj.MediaFormatAudio()
+        form.init(pj.PJMEDIA_FORMAT_PCM, rate_hz, 1, int(audiowire.TICK_S * 1_000_000), _BITS)
+        self.createPort(f"audio{number}", form)
+
+    def report_fault(self, where: str, details: str) -> None:
+        """For the guard."""
+        self.is_broken = True  # not the same fault fifty times a second
+        self.faults.append((where, details))
+
+    def open(self, sock: Any) -> None:
+        """Begin."""
+        self._tick = self._taken = 0
+        self.is_broken = False
+        self._sock = sock
+
+    def shut(self) -> Any:
+        """Stop; the socket, which is to be closed when the clock's thread cannot use it any more."""
+        sock, self._sock = self._sock, None
+        return sock
+
+    @guarded
+    def onFrameReceived(self, frame: Any) -> None:
+        """What the leg says. Comes each tick, without content while nothing is connected."""
+        sock = self._sock
+        if sock is None or self.is_broken:
+            return
+        self._tick = (self._tick + 1) % audiowire.WRAP
+        samples = self._read(frame.buf) if frame.size else self._silence
+        try:
+            sock.send(audiowire.HEAD.pack(self._tick, self._taken) + samples)
+        except BlockingIOError:
+            pass  # call control does not read: it sees the missing tick
+        except OSError:
+            self.is_broken = True
+
+    @guarded
+    def onFrameRequested(self, frame: Any) -> None:
+        """What the leg shall hear; without content: silence."""
+        sock = self._sock
+        if sock is None or self.is_broken:
+            return
+        try:
+            samples = sock.recv(audiowire.MAX_PACKET_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            samples = b""
+        if not samples:
+            self.is_broken = True
+            return
+        self._taken = (self._taken + 1) % audiowire.WRAP
+        if len(samples) == self._frame_bytes:
+            frame.type = pj.PJMEDIA_FRAME_TYPE_AUDIO
+            frame.buf = self._written(samples)
+
+    def _read(self, vector: Any) -> bytes:
+        return _content(vector) if self._is_plain else bytes(vector)
+
+    def _written(self, samples: bytes) -> Any:
+        if not self._is_plain:
+            return pj.ByteVector(samples)
+        _fill(self._out, samples)
+        return self._out
+
+
+class TappedLeg(Protocol):
+    """What is needed of a leg."""
+
+    call_id: str
+    audio: Any
+    recorder: Any
+    taps: list[Tap]
+
+
+class Host(Protocol):
+    """What the desk needs of its worker."""
+
+    def emit(self, event: engine.Event) -> None:
+        """Send an event to the control process."""
+
+    def report_fault(self, where: str, details: str) -> None:
+        """An `EngineFault` of no particular call."""
+
+
+class Tap:
+    """One `OpenAudio` that is carried out."""
+
+    def __init__(self, order: engine.OpenAudio, port: AudioPort, sock: Any) -> None:
+        self.order = order
+        self.port = port
+        port.open(sock)
+
+    def connect(self, leg: TappedLeg) -> None:
+        """The leg has (new) media."""
+        if leg.audio is not None:
+            leg.audio.startTransmit(self.port)
+            self.port.startTransmit(leg.audio)
+        if leg.recorder is not None:
+            self.port.startTransmit(leg.recorder.heard)
+
+    def disconnect(self, leg: TappedLeg) -> None:
+        """The leg lives on without it."""
+        if leg.audio is not None:
+            leg.audio.stopTransmit(self.port)
+            self.port.stopTransmit(leg.audio)
+        if leg.recorder is not None:
+            self.port.stopTransmit(leg.recorder.heard)
+
+
+class AudioDesk:
+    """The live audio of the legs of one worker. Owner thread only."""
+
+    def __init__(self, legs: Mapping[str, TappedLeg], rate_hz: int, host: Host) -> None:
+        self._legs = legs
+        self._rate_hz = rate_hz
+        self._host = host
+        self._ports: list[AudioPort] = []
+        """All that were ever made."""
+        self._free: deque[AudioPort] = deque()
+        self._resting: deque[tuple[float, AudioPort, Any]] = deque()
+        self._tapped: dict[str, TappedLeg] = {}
+
+    @property
+    def next_due_s(self) -> float | None:
+        """When `tend` has something to do (monotonic); `None`: nothing that can be foreseen."""
+        return self._resting[0][0] if self._resting else None
+
+    def open(self, order: engine.OpenAudio) -> None:
+        """Carry out a command; one for a leg that is not there is ignored."""
+        leg = self._legs.get(order.call_id)
+        if leg is None:
+            return
+        try:
+            sock = audiowire.connect(order.address)
+        except (OSError, ValueError) as error:
+            self._refuse(order, str(error))
+            return
+        try:
+            tap = Tap(order, self._port(), sock)
+        except pj.Error as error:
+            sock.close()
+            self._refuse(order, readable(error.reason))
+            return
+        leg.taps.append(tap)
+        self._tapped[leg.call_id] = leg
+        tap.connect(leg)
+
+    def _refuse(self, order: engine.OpenAudio, why: str) -> None:
+        self._host.emit(engine.AudioRefused(order.call_id, order.audio_id, why))
+
+    def connect(self, leg: TappedLeg) -> None:
+        """The leg has (new) media."""
+        for tap in leg.taps:
+            tap.connect(leg)
+
+    def remove(self, leg: TappedLeg) -> None:
+        """The leg is over, its place on the bridge is gone already."""
+        self._tapped.pop(leg.call_id, None)
+        while leg.taps:
+            self._rest(leg.taps.pop())
+
+    def tend(self, now_s: float) -> None:
+        """Let go of those that call control has closed, and of sockets that nobody can use any more."""
+        for leg in list(self._tapped.values()):
+            for tap in [tap for tap in leg.taps if tap.port.is_broken]:
+                leg.taps.remove(tap)
+                tap.disconnect(leg)
+                self._rest(tap)
+            if not leg.taps:
+                del self._tapped[leg.call_id]
+        while self._resting and self._resting[0][0] <= now_s:
+            _, port, sock = self._resting.popleft()
+            sock.close()
+            self._free.append(port)
+        for port in self._ports:
+            while port.faults:
+                self._host.report_fault(*port.faults.popleft())
+
+    def close(self) -> None:
+        """Destroy the ports, at the end of the worker."""
+        for leg in list(self._tapped.values()):
+            self.remove(leg)
+        while self._resting:
+            self._resting.popleft()[2].close()
+        self._free.clear()
+        self._ports.clear()
+
+    def _port(self) -> AudioPort:
+        if self._free:
+            return self._free.popleft()
+        port = AudioPort(len(self._ports), self._rate_hz)
+        self._ports.append(port)
+        return port
+
+    def _rest(self, tap: Tap) -> None:
+        self._resting.append((time.monotonic() + _REST_S, tap.port, tap.port.shut()))
