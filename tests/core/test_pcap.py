@@ -11,6 +11,8 @@ import pytest
 from sipcore.pcap import checksum, make_pcap
 from sipcore.wire import TracedMessage
 
+pytestmark = pytest.mark.slow
+
 INVITE = (
     "INVITE sip:bob@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.1:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n"
     "From: <sip:a@x>;tag=1\r\n"

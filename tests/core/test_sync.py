@@ -15,6 +15,8 @@ from sipcore.testing.fake_engine import Caller, FakeEngine, FarEnd
 
 from .stage import Beeps
 
+pytestmark = pytest.mark.slow
+
 BOB = "sip:bob@192.0.2.9"
 
 

@@ -109,7 +109,7 @@ def test_a_text_does_not_explode():
 def test_any_text_and_any_value(text, value):
     known = Variables()
     known.set("a", value)
-    assert known.expand(text + "${a}").endswith(value) or text.lower().startswith("http")
+    assert known.expand(f"{text} ${{a}}").endswith(value) or text.lower().startswith("http")
     assert json.loads(f'"{known.expand("${a}", lambda found: json.dumps(found)[1:-1])}"') == value
 
 

@@ -23,6 +23,8 @@ from sipcore.pool.door import DoorHandle, DoorOptions
 from .dialog import TIMEOUT_S, Caller, Party, Text, answer, message
 from .test_tls import files, server_context
 
+pytestmark = pytest.mark.slow
+
 LOOPBACK = ("127.0.0.0/8",)
 
 

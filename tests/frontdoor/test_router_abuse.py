@@ -33,6 +33,8 @@ from .routing import (
     to_flow,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def dropped(steps) -> Drop:
     return only(steps, Drop)

@@ -22,6 +22,8 @@ from sipcore.locate import Hop, LocateError
 from sipcore.pool.listening import bind_outer
 from sipcore.wire import DoorTls
 
+pytestmark = pytest.mark.slow
+
 MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 4\r\n\r\nbody"
 LIMITS = ConnectionLimits(2000, 2000, 65535)
 

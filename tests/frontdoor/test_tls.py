@@ -23,6 +23,8 @@ from sipcore.wire import DoorTls
 
 from .test_streams import MESSAGE, Outlet, bound, request, soon
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:

@@ -8,6 +8,8 @@ from tests.core.bodies import BODIES
 
 from .running import OTHER, SOURCE, assert_error, body
 
+pytestmark = pytest.mark.slow
+
 ALL_KEYS = """
     id user_id flow_id conf_id type master_call_id chained_call_ids recording_id recording_ids source destination status direction
     hangup_by hangup_reason tm_create tm_update tm_progressing tm_ringing tm_hangup

@@ -10,6 +10,8 @@ from sipcore.testing.fake_engine import FarEnd
 
 from .running import OTHER, TOKEN, assert_error, body, read_all
 
+pytestmark = pytest.mark.slow
+
 LIFE = ["call_created", "call_dialing", "call_ringing", "media_started", "call_progressing", "call_updated", "call_hangup"]
 
 

@@ -9,6 +9,8 @@ import pytest
 from .receiver import receiving
 from .running import OTHER, assert_error
 
+pytestmark = pytest.mark.slow
+
 RECORDED = [{"type": "recording_start", "option": {"format": "wav"}}, {"type": "sleep", "option": {"duration": 300}}]
 ALL_KEYS = """
     id user_id type reference_id status format filename tm_start tm_end tm_create tm_update tm_delete

@@ -13,6 +13,8 @@ from sipcore.wire import TracedMessage
 
 from .running import OTHER, TOKEN, assert_error
 
+pytestmark = pytest.mark.slow
+
 US, BOB = "198.51.100.1:5060", "192.0.2.9:5070"
 EVIL = "\x1b[31m\x07\x9b\u202e"
 INVITE = (

@@ -16,6 +16,8 @@ import pytest
 from media import Cancellation, Cancelled, EspeakSynthesizer, SynthesisFailed, espeak_child
 from media.cancel import Deadline
 
+pytestmark = pytest.mark.slow
+
 FAKE = Path(__file__).with_name("fake_child.py")
 REPOSITORY = Path(__file__).parents[2]
 FREE = Cancellation()

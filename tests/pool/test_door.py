@@ -23,6 +23,8 @@ from sipcore.pool.door import DoorHandle, DoorOptions
 from sipcore.pool.listening import bind_outer, close_all, split_address
 from sipcore.testing.ports import is_bound
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 10.0
 OPTIONS = (
     "OPTIONS sip:{host} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKo{number};rport\r\nMax-Forwards: 70\r\n"

@@ -16,6 +16,8 @@ from sipcore.errors import CapacityError, EngineError
 from sipcore.pool.outbox import MAX_SETUPS
 from sipcore.pool.reception import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 STRANGER = replace(OFFER, trunk="")
 
 
