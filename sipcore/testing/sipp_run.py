@@ -80,7 +80,7 @@ class Run:
         if self.rows:
             arguments += ["-inf", str(_write_rows(log_dir, self.rows))]
         if not self.absorbs_retransmissions:
-            arguments.append("-nr")
+            arguments += ["-nr", "-default_behaviors", "all,-abortunexp"]  # a 100 between two of our own repetitions is no fault
         return [*([self.target] if self.target else []), *arguments]
 
 
