@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-import sipcore
 from sipcore import wire
 
 from .channel import Channel, LogPipe, ProcessWatch
+from .program import start_program
 
 _EXIT_TIMEOUT_S: Final = 2.0
 
@@ -50,7 +47,7 @@ class DoorProcess:
         try:
             with contextlib.suppress(OSError):
                 ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, wire.MAX_FRAME_BYTES)  # settings go in one piece
-            self._process = _run(theirs, self.log.write_fd)
+            self._process = start_program("sipcore.frontdoor.process", theirs, self.log.write_fd, "--control-pid", str(os.getpid()))
         except OSError:
             ours.close()
             self.log.close()
@@ -126,18 +123,3 @@ class DoorProcess:
             self.ready.set_exception(OSError(reason))
             self.ready.exception()  # looked at: nobody may be waiting
         self._on_lost(self, reason)
-
-
-def _run(theirs: socket.socket, stderr_fd: int) -> subprocess.Popen[bytes]:
-    root = str(Path(sipcore.__file__).resolve().parent.parent)
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), root)))
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "sipcore.frontdoor.process", "--fd", str(theirs.fileno()), "--control-pid", str(os.getpid())],
-        stdin=subprocess.DEVNULL,
-        stdout=stderr_fd,
-        stderr=stderr_fd,
-        pass_fds=(theirs.fileno(),),
-        start_new_session=True,  # Ctrl-C reaches the user's process only
-        env=environment,
-    )

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-import sipcore
 from sipcore import wire
 
 from .channel import Channel, LogPipe, ProcessWatch
+from .program import start_program
 
 READY_TIMEOUT_S: Final = 30.0
 _EXIT_TIMEOUT_S: Final = 3.0
@@ -41,7 +37,7 @@ class ServerProcess:
         ours, theirs = socket.socketpair()
         self.log = LogPipe("server")
         try:
-            self._process = _spawn(theirs, self.log.write_fd)
+            self._process = start_program("sipcore.pjsip.server", theirs, self.log.write_fd)
         except OSError:
             ours.close()
             self.log.close()
@@ -96,18 +92,3 @@ class ServerProcess:
             self.ready.set_exception(OSError("; ".join(self.log.tail) or f"ended with code {self._process.returncode}"))
             self.ready.exception()  # looked at: nobody may be waiting
         self._on_lost(self)
-
-
-def _spawn(theirs: socket.socket, stderr_fd: int) -> subprocess.Popen[bytes]:
-    root = str(Path(sipcore.__file__).resolve().parent.parent)
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), root)))
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "sipcore.pjsip.server", "--fd", str(theirs.fileno())],
-        stdin=subprocess.DEVNULL,
-        stdout=stderr_fd,
-        stderr=stderr_fd,
-        pass_fds=(theirs.fileno(),),
-        start_new_session=True,  # Ctrl-C reaches the user's process only
-        env=environment,
-    )
