@@ -6,12 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sipcore.record import format_time, parse_time
 from sipcore.recordings import Recording, RecordingPage, RecordingStatus
+from sipcore.tables import page_query, put_statement
 
-MAX_PAGE_SIZE = 100
 _TIMES = ("tm_create", "tm_start", "tm_end", "tm_update", "tm_delete")
 _TEXTS = ("reference_id", "type", "status", "format", "channels", "end_reason", "error")
 
@@ -27,10 +26,7 @@ _recordings = sa.Table(
     sa.Index("recordings_by_time", "tm_create"),
     sa.Index("recordings_by_user_and_time", "user_id", "tm_create"),
 )
-_insert = upsert(_recordings)
-_PUT = _insert.on_conflict_do_update(
-    index_elements=["id"], set_={column.name: _insert.excluded[column.name] for column in _recordings.columns if column.name != "tm_create"}
-)
+_PUT = put_statement(_recordings)
 
 
 class RecordingTable:
@@ -59,11 +55,7 @@ class RecordingTable:
 
     def list(self, page_size: int, page_token: str | None = None, user_id: int | None = None) -> RecordingPage:
         """One page of those made before `page_token`; `page_size` over 100 is 100."""
-        query = sa.select(_recordings).order_by(_recordings.c.tm_create.desc()).limit(min(page_size, MAX_PAGE_SIZE))
-        if page_token:
-            query = query.where(_recordings.c.tm_create < page_token)
-        if user_id is not None:
-            query = query.where(_recordings.c.user_id == user_id)
+        query = page_query(_recordings, page_size, page_token, user_id)
         with self._engine.connect() as connection:
             result = tuple(_from_row(row) for row in connection.execute(query).mappings())
         return RecordingPage(result, format_time(result[-1].tm_create) if result else "")

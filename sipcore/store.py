@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.pool import StaticPool
 
 from sipcore.addresses import Address
@@ -24,8 +23,8 @@ from sipcore.engine import RtpStatistics
 from sipcore.errors import ConfigError, Fault
 from sipcore.record import CallRecord, Page, format_time, parse_time
 from sipcore.recording_store import RecordingTable
+from sipcore.tables import page_query, put_statement
 
-MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 10
 MAX_SAME_TIMES = 1000
 _TIMES = ("tm_create", "tm_update", "tm_progressing", "tm_ringing", "tm_hangup")
@@ -58,11 +57,7 @@ _calls = sa.Table(
     sa.Index("calls_live", "status", sqlite_where=sa.text("status != 'hangup'")),
 )
 
-_insert = upsert(_calls)
-_PUT = _insert.on_conflict_do_update(
-    index_elements=["id"], set_={column.name: _insert.excluded[column.name] for column in _calls.columns if column.name != "tm_create"}
-)
-"""Made once: building it takes longer than running it."""
+_PUT = put_statement(_calls)
 
 
 class CallStore:
@@ -148,11 +143,7 @@ class CallStore:
 
     def list(self, page_size: int = DEFAULT_PAGE_SIZE, page_token: str | None = None, user_id: int | None = None) -> Page:
         """One page of calls created before `page_token`; `page_size` over 100 is 100."""
-        query = sa.select(_calls).order_by(_calls.c.tm_create.desc()).limit(min(page_size, MAX_PAGE_SIZE))
-        if page_token:
-            query = query.where(_calls.c.tm_create < page_token)
-        if user_id is not None:
-            query = query.where(_calls.c.user_id == user_id)
+        query = page_query(_calls, page_size, page_token, user_id)
         with self._engine.connect() as connection:
             result = tuple(_from_row(row) for row in connection.execute(query))
         return Page(result, format_time(result[-1].tm_create) if result else "")

@@ -12,7 +12,8 @@ from sipcore.http.errors import STATUS_NAMES
 from sipcore.http.recordings import MEDIA_TYPES
 from sipcore.http.trace import FORMATS, PCAP_TYPE
 from sipcore.recordings import RecordingStatus
-from sipcore.store import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from sipcore.store import DEFAULT_PAGE_SIZE
+from sipcore.tables import MAX_PAGE_SIZE
 
 _ID: Final = {"type": "string", "format": "uuid"}
 _TIME: Final = {
