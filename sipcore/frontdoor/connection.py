@@ -8,7 +8,7 @@ import socket
 from collections import deque
 from typing import Final, Protocol
 
-from .framing import KeepAlive, StreamFramer
+from .framing import PONG, KeepAlive, StreamFramer
 from .keepalive import PING
 from .message import Malformed
 from .tls import names_match
@@ -25,7 +25,6 @@ IDLE_IN_USE_S: Final = 2000.0
 MAX_UNSENT_BYTES: Final = 256 * 1024
 """A peer that leaves so much unread is cut off."""
 _PENDING_MESSAGES: Final = 32
-_PONG: Final = b"\r\n"
 PING_EVERY_S: Final = 95.0
 PING_SPREAD_S: Final = 20
 """RFC 5626 §4.4.1: every 95 to 120 s, not all connections at once."""
@@ -116,7 +115,7 @@ class Connection(asyncio.Protocol):
         for piece in pieces:
             if isinstance(piece, KeepAlive):
                 if not self.is_ours:  # there it is two answers to pings of ours: who has called pings
-                    self._write(_PONG)
+                    self._write(PONG)
             else:
                 self._used_at = self._heard_at
                 self._pending.append(piece)

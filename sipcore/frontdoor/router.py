@@ -81,7 +81,7 @@ class Router:
         cancel = entry.cancel
         self._table.move(entry, Phase.RINGING, now)
         try:
-            steps = self._to_worker(entry.invite, worker_id, call_id) if entry.invite is not None else []
+            steps = self._prepared_to_worker(entry.invite, worker_id, call_id) if entry.invite is not None else []
             return steps + (self._to_worker(cancel, worker_id) if cancel is not None else [])
         except Malformed as fault:
             return self._end(entry, fault.sip_code, "", (), now)
@@ -242,8 +242,11 @@ class Router:
         return steps + (self._replies.to(invite, code, phrase, headers, is_traced=True) if invite is not None else [])
 
     def _to_worker(self, incoming: Incoming, worker_id: int | None, call_id: str = "") -> list[Step]:
-        port = self._workers[worker_id] if worker_id is not None else 0
         inward.prepare_request(incoming.request)
+        return self._prepared_to_worker(incoming, worker_id, call_id)
+
+    def _prepared_to_worker(self, incoming: Incoming, worker_id: int | None, call_id: str) -> list[Step]:
+        port = self._workers[worker_id] if worker_id is not None else 0
         data = inward.request_for(incoming.request, port, self._face, incoming.key, incoming.flow, incoming.top, call_id)
         return [ToWorker(port, data)]
 
