@@ -43,7 +43,6 @@ class WorkerSettings:
     public_address: str = ""
     """Address to write into Via, Contact and SDP when it is not the bound one (static NAT)."""
     user_agent: str = "sipcore"
-    tls_ca_file: str = ""
     log_file: str = ""
     log_level: int = 3
     """PJSIP's: 1 errors, 3 information, 5 everything with packets. Used only with a log file."""

@@ -47,15 +47,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 return
 
 
-def wait_for_text(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
-    """Until the log has the text."""
-    end_s = time.monotonic() + START_S
-    while text not in (content := log.read_text(errors="replace")):
-        assert process.poll() is None, f"it ended with {process.returncode}: {content[-2000:]}"
-        assert time.monotonic() < end_s, f"no {text!r} in {content[-2000:]}"
-        time.sleep(0.02)
-
-
 def wait_for_options(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
     """Until OPTIONS (RFC 3261 §11) is answered there, over TCP: Kamailio starts its process for that last."""
     end_s = time.monotonic() + START_S

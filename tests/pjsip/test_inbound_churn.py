@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import median
 from time import monotonic
 
 import pytest
+from processes import descriptors, private_kb
 
 from sipcore import engine, wire
 
@@ -14,15 +14,6 @@ KEPT_S = 32.0
 """So long PJSIP keeps the transactions of a call that is over (64*T1, RFC 3261 §17.2): until then its memory grows with each call."""
 KEPT_KB = 30
 """What that is for one call; 15 measured."""
-
-
-def private_kb(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Swap:")))
-
-
-def open_files(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 async def call_in(bench, peer, number: int, path: str) -> None:
@@ -48,13 +39,13 @@ async def call_in(bench, peer, number: int, path: str) -> None:
 async def test_two_hundred_inbound_calls_leave_nothing(bench, peer, tone):
     pid, path = bench.process.pid, tone(0.06)
     sizes_kb: list[int] = []
-    descriptors: set[int] = set()
+    counts: set[int] = set()
     for number in range(200):
         await call_in(bench, peer, number, path)
         if number % 20 == 19:
-            descriptors.add(open_files(pid))
+            counts.add(descriptors(pid))
         sizes_kb.append(private_kb(pid))
-    assert max(descriptors) - min(descriptors) <= 16  # sockets of RTP rest for half a second
+    assert max(counts) - min(counts) <= 16  # sockets of RTP rest for half a second
     assert median(sizes_kb[-20:]) - median(sizes_kb[60:80]) < 120 * KEPT_KB
 
 

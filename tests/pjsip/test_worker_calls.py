@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from processes import descriptors, private_kb
 
 from sipcore import engine
 from sipcore.errors import CapacityError
@@ -308,12 +309,3 @@ async def test_hundreds_of_calls_leave_nothing_in_the_worker(line, far_end, tone
 
 
 IDLE_DESCRIPTORS = 16
-
-
-def descriptors(pid: int) -> int:
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-
-
-def private_kb(pid: int) -> int:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(("Private_Dirty", "Swap:")))
