@@ -73,6 +73,7 @@ class Crew:
         self._first_ready: asyncio.Future[None] | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._replace_at = self._replace_delay_s = 0.0
+        self._failed_worker_id = -1
 
     @property
     def placement(self) -> Placement:
@@ -225,8 +226,9 @@ class Crew:
         except OSError as error:
             handle.kill(f"worker could not be started: {error}")
 
-    def _delay_replacement(self) -> None:
+    def _delay_replacement(self, failed_worker_id: int) -> None:
         """After a start that failed: the next one soon fails likewise. Each round without a worker that is ready doubles the delay."""
+        self._failed_worker_id = max(self._failed_worker_id, failed_worker_id)
         now = time.monotonic()
         if now >= self._replace_at:
             self._replace_delay_s = min(max(_RESTART_DELAY_S, 2 * self._replace_delay_s), _MAX_RESTART_DELAY_S)
@@ -234,7 +236,8 @@ class Crew:
 
     def worker_ready(self, worker: WorkerHandle) -> None:
         """See `WorkerOwner`."""
-        self._replace_at = self._replace_delay_s = 0.0
+        if worker.worker_id > self._failed_worker_id:  # one that was started before the failure says nothing of the next start
+            self._replace_at = self._replace_delay_s = 0.0
         log.info("worker %d ready: process %d, %s", worker.worker_id, worker.pid, worker.ready and worker.ready.sip_address)
         self._owner.workers_changed()
         if self._first_ready is not None and not self._first_ready.done():
@@ -258,7 +261,7 @@ class Crew:
             self.workers_lost += 1
             log.error("worker %d (process %d) lost: %s", worker.worker_id, worker.pid, reason)
             if worker.ready is None:
-                self._delay_replacement()
+                self._delay_replacement(worker.worker_id)
         if self._first_ready is not None and not self._first_ready.done() and all(handle.is_lost for handle in self._handles.values()):
             self._first_ready.set_exception(OSError(reason))
         self.placement.lose(worker.worker_id)
@@ -326,4 +329,4 @@ class Crew:
             self.start(new)
         except OSError as error:
             log.error("worker %d could not be started: %s", new.worker_id, error)  # noqa: TRY400 - the text says it all
-            self._delay_replacement()
+            self._delay_replacement(new.worker_id)
