@@ -2,6 +2,9 @@
 .PHONY: install demo test check soak format bench clean
 
 BIN := .venv/bin
+FAST := not sip and not sipp and not slow and not soak
+# `make check test` runs the fast tests once
+TESTS := $(if $(filter check,$(MAKECMDGOALS)),not soak and not ($(FAST)),not soak)
 
 .venv/.demo: pyproject.toml tools/bootstrap.sh
 	@tools/bootstrap.sh
@@ -21,11 +24,11 @@ check: .venv/.dev  ## format, lint, types, import rules, fast tests: under a min
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not sip and not sipp and not slow and not soak"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "$(FAST)"
 
 test: .venv/.dev  ## every test, real SIP and RTP over loopback included
 	@tools/install-test-tools.sh
-	$(BIN)/pytest -q -n 2 -m "not soak"
+	$(BIN)/pytest -q -n 3 --dist worksteal -m "$(TESTS)"
 
 soak: .venv/.dev  ## long floods and many calls; minutes
 	@tools/install-test-tools.sh

@@ -141,9 +141,9 @@ async def test_digits_are_replaced_and_stopped(line, far_end):
     assert await line.got(engine.DigitsSent, "c", count=3) == engine.DigitsSent("c", "fourth")
 
 
-async def test_a_hundred_digits(line, far_end):
+async def test_more_digits_than_its_queue_holds(line, far_end):
     """PJSIP's own queue holds 32."""
     await call(line, far_end)
-    line.pool.submit(engine.SendDigits("c", "s", "0123456789" * 10, 60, 0))
+    line.pool.submit(engine.SendDigits("c", "s", "0123456789" * 4, 60, 0))
     assert (await line.got(engine.DigitsSent, "c", timeout_s=40)).error == ""
-    assert "".join(str(event) for event, _ in pressed(far_end)) == "0123456789" * 10
+    assert "".join(str(event) for event, _ in pressed(far_end)) == "0123456789" * 4

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from bench import Bench
 from scripted_far_end import headers
+from scripted_peer import Peer
 from test_inbound import answered
 
 from sipcore import engine, wire
 
-pytestmark = pytest.mark.slow
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+async def test_timers():
+    """Each waits for a minute or so, all of them at the same time, each with a worker and a far end of its own."""
+    async with asyncio.TaskGroup() as tasks:
+        for timer in (refresh_after_half_the_time, refused_refresh, no_refresh, no_ack, no_timer):
+            tasks.create_task(alone(timer), name=timer.__name__)
+
+
+async def alone(timer) -> None:
+    peer = await Peer.open()
+    bench = await Bench(session_expires_s=90).start()
+    try:
+        await timer(bench, peer)
+    except Exception as error:
+        error.add_note(f"in {timer.__name__}")
+        raise
+    finally:
+        try:
+            assert await bench.stop() == 0
+        finally:
+            peer.close()
 
 
 async def call_with_timer(bench, peer, refresher: str) -> None:
@@ -20,7 +46,7 @@ async def call_with_timer(bench, peer, refresher: str) -> None:
     peer.ack(ok)
 
 
-async def test_we_refresh_after_half_the_time(bench, peer):
+async def refresh_after_half_the_time(bench, peer):
     await call_with_timer(bench, peer, "uas")
     refresh = await peer.got("INVITE", timeout_s=60)
     assert headers(refresh, "Session-Expires")[0].startswith("Session-Expires: 90")
@@ -30,14 +56,16 @@ async def test_we_refresh_after_half_the_time(bench, peer):
     assert not bench.of(engine.HoldChanged)
 
 
-async def test_a_refresh_that_is_refused_ends_the_call(bench, peer):
+async def refused_refresh(bench, peer):
+    """It ends the call."""
     await call_with_timer(bench, peer, "uas")
     peer.answer(await peer.got("INVITE", timeout_s=60), "481 No Such Call")
     await peer.got("ACK")
     await bench.got(engine.CallDisconnected, timeout_s=40)
 
 
-async def test_a_session_that_is_not_refreshed_ends(bench, peer):
+async def no_refresh(bench, peer):
+    """The session ends."""
     await call_with_timer(bench, peer, "uac")
     peer.answer(await peer.got("BYE", timeout_s=100), "200 OK")
     over = await bench.got(engine.CallDisconnected, timeout_s=10)
@@ -45,7 +73,8 @@ async def test_a_session_that_is_not_refreshed_ends(bench, peer):
     assert over.error
 
 
-async def test_an_answer_that_nobody_acknowledges(bench, peer):
+async def no_ack(bench, peer):
+    """The call ends."""
     bench.send(wire.ExpectCall("c", "c"), engine.Answer("c"))
     peer.invite(bench.sip_port, "c", peer.sdp())
     for _ in range(4):  # it is sent again and again
@@ -57,9 +86,8 @@ async def test_an_answer_that_nobody_acknowledges(bench, peer):
     assert not bench.of(engine.CallConfirmed)
 
 
-async def test_an_hour_long_call_needs_no_timer(open_bench, peer):
+async def no_timer(bench, peer):
     """Without RFC 4028 on the other side nobody refreshes, and nothing ends."""
-    bench = await open_bench(session_expires_s=90)
     await answered(bench, peer)
     with pytest.raises(TimeoutError):
         await bench.got(engine.CallDisconnected, timeout_s=95)

@@ -89,12 +89,13 @@ def test_nobody_listens_at_the_port(open_switch):
 
 
 def test_hangup_of_a_call_that_was_just_created(sipp, open_switch):
-    """Whether the INVITE has left or not: one end, and nothing that rings on."""
-    with sipp.uas("uas-180-expect-cancel.xml", calls=1) as uas, open_switch() as switch:
-        call = switch.calls.create(destination=uas.uri)
-        call.hangup()
-        call.hangup()
-        record = call.wait(timeout_s=10)
+    """Whether the INVITE has left or not: one end, and nothing that rings on once the switch is closed."""
+    with sipp.uas("uas-180-expect-cancel.xml", calls=1) as uas:
+        with open_switch() as switch:
+            call = switch.calls.create(destination=uas.uri)
+            call.hangup()
+            call.hangup()
+            record = call.wait(timeout_s=10)
         messages = uas.stop().messages
     assert (record.status, record.hangup_by, record.hangup_reason) == ("hangup", "local", "cancel")
     assert_one_hangup(call)
