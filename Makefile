@@ -3,6 +3,9 @@
 
 BIN := .venv/bin
 FAST := not sip and not sipp and not slow and not soak
+# hundreds of processes are started from this source: let none compile it anew
+export PYTHONDONTWRITEBYTECODE :=
+
 # `make check test` runs the fast tests once
 TESTS := $(if $(filter check,$(MAKECMDGOALS)),not soak and not ($(FAST)),not soak)
 
