@@ -67,6 +67,9 @@ class Worker:
 
     def emit(self, event: engine.Event) -> None:
         """Send an event to the control process."""
+        if isinstance(event, engine.CallDisconnected):  # first, or the next call would be sent to a slot that is not free yet
+            self._lingering += 1
+            self._link.send(wire.SlotsLingering(self._lingering))
         self._link.send(event)
 
     def report_fault(self, where: str, details: str) -> None:

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 2.0
 """How long an accepted call may wait for a worker that starts, or has had its fill of set-ups."""
+_TELL_EVERY_S: Final = 10.0
 RETRY_AFTER_S: Final = 5
 """What a caller is told when there was no room (RFC 3261 §20.33)."""
 
@@ -67,6 +68,9 @@ class Reception:
         self._book = OfferBook()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
+        self._refused = 0
+        """For want of room, since it was last told."""
+        self._tell_at = 0.0
 
     def offered(self, key: str, offer: engine.Offer) -> None:
         """The front door asks."""
@@ -136,13 +140,20 @@ class Reception:
             log.exception("call %s from %s cannot be taken in", call_id, offer.source)
             self._decline(key, _BROKEN, now)
         except CapacityError as error:
-            log.warning("call %s from %s: %s", call_id, offer.source, error)
+            self._tell_no_room(call_id, offer, error, now)
             self._decline(key, BUSY, now)
             self._turn_away(call_id, BUSY, "no room")
         else:
             self._book.accept(key, call_id, now)
             self._timers[call_id] = self._loop.call_later(PATIENCE_S, self._give_up, call_id)
             room.submit(wire.ExpectCall(call_id, acceptance.group_id, acceptance.codecs, acceptance.srtp))
+
+    def _tell_no_room(self, call_id: str, offer: engine.Offer, error: CapacityError, now: float) -> None:
+        """In a flood a line for each call would fill the disk."""
+        self._refused += 1
+        if now >= self._tell_at:
+            log.warning("call %s from %s: %s; refused for want of room: %d", call_id, offer.source, error, self._refused)
+            self._refused, self._tell_at = 0, now + _TELL_EVERY_S
 
     def _give_up(self, call_id: str) -> None:
         log.warning("call %s: no worker took it within %.0f s", call_id, PATIENCE_S)
