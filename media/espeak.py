@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from .espeak_pool import EspeakPool
 from .espeak_process import Answer
 from .language import normalise
 from .manner import PLAIN, Manner
+from .sentences import sentences
 from .synthesizer import Speech
 from .text import chunks
 from .wav import Samples
@@ -102,6 +103,11 @@ class EspeakSynthesizer:
             samples, rate_hz = self._decode(answer)
             parts.append(samples)
         return Speech(np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16), rate_hz)
+
+    def stream(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Iterator[Speech]:
+        """Speak sentence by sentence."""
+        for sentence in sentences(text):
+            yield self.render(sentence, language, gender, cancellation, manner)
 
     def close(self) -> None:
         """Stop the children."""

@@ -25,7 +25,7 @@ from .local_file import hash_file, open_file
 from .manner import PLAIN, SILENT_DB
 from .script import Utterance, script, whole
 from .ssml import Pause, Spoken
-from .synthesizer import GENDERS, Speech, Synthesizer
+from .synthesizer import GENDERS, Speech, Synthesizer, streamed
 from .text import check_text
 from .url import is_url, parse_url, shown
 from .wav import Samples
@@ -80,7 +80,7 @@ class AudioLibrary:
         """
         with self._work(None):
             check_text(text, self._limits.text_max_chars)
-            self._checked_language(whole(text, language).language, gender)
+            self._checked_language(whole(text, language, self._limits.pauses_max_s).language, gender)
 
     def check_stream(self, url: str) -> None:
         """Refuse what is known to fail without reading: scheme, private address in the URL, path outside the root, missing file.
@@ -103,7 +103,7 @@ class AudioLibrary:
             Cancelled: ``cancel`` was set, or the library closed.
         """
         check_text(text, self._limits.text_max_chars)
-        return self.utter(whole(text, language), gender, cancel)
+        return self.utter(whole(text, language, self._limits.pauses_max_s), gender, cancel)
 
     def utterances(self, text: str, language: str = "en-US") -> tuple[Utterance, ...]:
         """Return ``text`` in parts for :meth:`utter`, in order, so that the first can be heard while the others are made. Fast.
@@ -112,7 +112,7 @@ class AudioLibrary:
             SpeechError: EmptyText, TextTooLong, UnspeakableText, BadSsml.
         """
         check_text(text, self._limits.text_max_chars)
-        return script(text, language)
+        return script(text, language, self._limits.pauses_max_s)
 
     def utter(self, utterance: Utterance, gender: str = "female", cancel: threading.Event | None = None) -> PreparedAudio:
         """Return one part of a text spoken. Raises like :meth:`speech`."""
@@ -126,6 +126,30 @@ class AudioLibrary:
                 ready = self._cache.get(key)
                 self._count_speech(is_hit=ready is not None)
                 return ready or self._cache.put(key, self._rendered(utterance, tag, gender, cancellation))
+
+    @property
+    def rate_hz(self) -> int:
+        """Of everything that is made."""
+        return self._rate_hz
+
+    def speech_stream(
+        self, text: str, language: str = "en-US", gender: str = "female", cancel: threading.Event | None = None
+    ) -> Iterator[Samples]:
+        """Yield ``text`` spoken, each piece as soon as the engine has made it; nothing of it is kept. Raises like :meth:`speech`."""
+        cancellation = Cancellation(cancel, self._closing)
+        for utterance in self.utterances(text, language):
+            tag = self._checked_language(utterance.language, gender)
+            for part in utterance.parts:
+                if isinstance(part, Pause):
+                    yield tones.silence(part.duration_s, self._rate_hz)
+                    continue
+                pieces = streamed(self._synthesizer, part.text, tag, gender, cancellation, part.manner)
+                while (speech := self._next(pieces, cancel)) is not None:
+                    yield from _at_volume(self._at_our_rate(speech), part.manner.volume_db)
+
+    def _next(self, pieces: Iterator[Speech], cancel: threading.Event | None) -> Speech | None:
+        with self._work(cancel):  # not while nobody asks for the next one
+            return next(pieces, None)
 
     def stream(self, url: str, cancel: threading.Event | None = None) -> PreparedAudio:
         """Return the audio of an http(s) URL or of a file under the media root. The source is read on every call, decoded once.

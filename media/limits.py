@@ -11,6 +11,8 @@ class Limits:
 
     text_max_chars: int = 10_000
     """Characters of one text; about eleven minutes of speech."""
+    pauses_max_s: float = 300.0
+    """Pauses of one SSML text together: 10,000 characters could ask for hours of silence."""
     download_max_bytes: int = 50_000_000
     """Body of one response, counted after content decoding."""
     file_max_bytes: int = 2_000_000_000

@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .errors import Cancelled, SynthesisFailed, VoiceRefused
 from .language import normalise
 from .manner import PLAIN, Manner
 from .sentences import sentences
-from .synthesizer import Speech, Synthesizer
+from .synthesizer import Speech, Synthesizer, streamed
 from .wav import Samples
 
 _ENGINE = "piper"
@@ -74,13 +74,19 @@ class PiperSynthesizer:
         """Speak sentence by sentence. Of a higher pitch is what is spoken slowly and then played fast."""
         if language not in self._tags:
             return self._others.render(text, language, gender, cancellation, manner)
-        parts: list[Samples] = []
-        rate_hz = 0
+        made = list(self.stream(text, language, gender, cancellation, manner))
+        return Speech(np.concatenate([speech.samples for speech in made]), made[0].rate_hz) if made else Speech(np.zeros(0, np.int16), 0)
+
+    def stream(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Iterator[Speech]:
+        """The same, each sentence when it is made."""
+        if language not in self._tags:
+            yield from streamed(self._others, text, language, gender, cancellation, manner)
+            return
         for sentence in sentences(text):
             with cancellation.holding(self._lock):
                 spoken, rate_hz = self._spoken(sentence, manner)
-            parts += [*spoken, np.zeros(round(_SENTENCE_GAP_S * rate_hz), dtype=np.int16)]
-        return Speech(np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16), round(rate_hz * manner.pitch))
+            samples = np.concatenate([*spoken, np.zeros(round(_SENTENCE_GAP_S * rate_hz), dtype=np.int16)])
+            yield Speech(samples, round(rate_hz * manner.pitch))
 
     def close(self) -> None:
         """Let go of the model, and close the other engine."""

@@ -1,5 +1,7 @@
 """Recordings: two mono WAV files for each stretch, what one side said and what it heard -> one file, mixed or in stereo.
 
+Or one file, what all sides said together: that is a mix already.
+
 The files may be those of a process that was killed: what counts is the samples that are there, not what the header says of them.
 """
 
@@ -28,7 +30,7 @@ _METER_S: Final = 0.02
 _LOSSY_SHARE: Final = 0.9
 """Of the frames, what must be found again in a file whose coder cuts its edges."""
 
-Pair = tuple[Path, Path]
+Pair = tuple[Path, Path] | tuple[Path]
 
 
 class RecordingFailed(Exception):
@@ -106,9 +108,13 @@ def _rate_hz(path: Path) -> int:
 
 
 def _mixed(pairs: Iterable[Pair], *, is_stereo: bool) -> Iterator[Samples]:
-    for said_path, heard_path in pairs:
-        if not (said_path.exists() and heard_path.exists()):
+    for pair in pairs:
+        if not all(path.exists() for path in pair):
             continue
+        if len(pair) == 1:
+            yield from _as_it_is(pair[0])
+            continue
+        said_path, heard_path = pair
         with said_path.open("rb") as said_file, heard_path.open("rb") as heard_file:
             said_file.seek(HEADER_BYTES)
             heard_file.seek(HEADER_BYTES)
@@ -119,6 +125,13 @@ def _mixed(pairs: Iterable[Pair], *, is_stereo: bool) -> Iterator[Samples]:
                     break
                 said, heard = said[:common], heard[:common]
                 yield np.column_stack((said, heard)) if is_stereo else mix(said, heard)
+
+
+def _as_it_is(path: Path) -> Iterator[Samples]:
+    with path.open("rb") as file:
+        file.seek(HEADER_BYTES)
+        while len(block := _samples(file.read(_BLOCK_FRAMES * SAMPLE_BYTES))):
+            yield block
 
 
 def mix(one: Samples, other: Samples) -> Samples:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from .errors import EmptyText
 from .sentences import sentences
-from .ssml import Pause, SentenceEnd, Spoken, is_ssml, parse
+from .ssml import PAUSES_MAX_S, Pause, SentenceEnd, Spoken, is_ssml, parse
 from .text import is_speakable
 
 PART_MIN_CHARS = 40
@@ -25,7 +25,7 @@ class Utterance:
     """Nothing else of its text is said: it must not be silence."""
 
 
-def script(text: str, language: str) -> tuple[Utterance, ...]:
+def script(text: str, language: str, pauses_max_s: float = PAUSES_MAX_S) -> tuple[Utterance, ...]:
     """What a text, plain or SSML, says: a sentence each, or a few short ones.
 
     Raises:
@@ -33,7 +33,7 @@ def script(text: str, language: str) -> tuple[Utterance, ...]:
         EmptyText: nothing in it can be spoken.
     """
     if is_ssml(text):
-        document = parse(text, language)
+        document = parse(text, language, pauses_max_s)
         language = document.language or language
         atoms = _marked(document.segments)
     else:
@@ -44,11 +44,11 @@ def script(text: str, language: str) -> tuple[Utterance, ...]:
     return found if len(found) == 1 else tuple(replace(utterance, is_alone=False) for utterance in found)
 
 
-def whole(text: str, language: str) -> Utterance:
+def whole(text: str, language: str, pauses_max_s: float = PAUSES_MAX_S) -> Utterance:
     """The same in one piece. Raises like :func:`script`."""
     if not is_ssml(text):
         return Utterance((Spoken(text),), language)
-    utterances = script(text, language)
+    utterances = script(text, language, pauses_max_s)
     return Utterance(tuple(itertools.chain.from_iterable(utterance.parts for utterance in utterances)), utterances[0].language)
 
 

@@ -21,8 +21,8 @@ from .ssml_values import pause_s, pitch, rate, volume_db
 _BEGIN = re.compile(r"[ \t\r\n]*(?:<speak(?=[\s/>])|<\?xml\s|<!DOCTYPE\s)")
 _PARAGRAPH_PAUSE_S = 0.35
 """Over what the engine leaves at the end of a sentence by itself."""
-_PAUSES_MAX_S = 300.0
-"""All pauses of one text together: 11,000 characters could ask for two hours of silence."""
+PAUSES_MAX_S = 300.0
+"""All pauses of one text together, unless it is said otherwise."""
 _DEPTH_MAX = 32
 
 
@@ -62,13 +62,13 @@ def is_ssml(text: str) -> bool:
     return _BEGIN.match(text) is not None
 
 
-def parse(text: str, language: str = "en-US") -> Document:
+def parse(text: str, language: str = "en-US", pauses_max_s: float = PAUSES_MAX_S) -> Document:
     """What the markup says. ``language`` is that of the text around it: ``say-as`` needs it where ``speak`` names none.
 
     Raises:
         BadSsml: not well-formed, or more than the subset; with the position in the text, from 0.
     """
-    return _Reader(text, language).read()
+    return _Reader(text, language, pauses_max_s).read()
 
 
 @dataclass(slots=True)
@@ -84,8 +84,9 @@ class _Open:
 class _Reader:
     """One text being read. expat sees to the XML; no DTD is ever let in, so nothing is expanded or fetched."""
 
-    def __init__(self, text: str, language: str) -> None:
+    def __init__(self, text: str, language: str, pauses_max_s: float) -> None:
         self._data = text.encode()
+        self._pauses_max_s = pauses_max_s
         self._language = language
         self._own_language = ""
         self._open: list[_Open] = []
@@ -180,8 +181,8 @@ class _Reader:
 
     def _pause(self, duration_s: float) -> None:
         self._pauses_s += duration_s
-        if self._pauses_s > _PAUSES_MAX_S:
-            raise ValueError(f"the pauses are longer than {_PAUSES_MAX_S:g} s in all")
+        if self._pauses_s > self._pauses_max_s:
+            raise ValueError(f"the pauses are longer than {self._pauses_max_s:g} s in all")
         if duration_s:
             self._segments.append(Pause(duration_s))
 

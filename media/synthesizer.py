@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .cancel import Cancellation
 from .manner import PLAIN, Manner
@@ -52,3 +52,22 @@ class Synthesizer(Protocol):
     def close(self) -> None:
         """Stop what runs; later calls fail. May be called twice."""
         ...
+
+
+@runtime_checkable
+class StreamingSynthesizer(Protocol):
+    """One that gives what it has made before it has made all."""
+
+    def stream(self, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN) -> Iterator[Speech]:
+        """As :meth:`Synthesizer.render`, in pieces that follow each other without a pause."""
+        ...
+
+
+def streamed(
+    engine: Synthesizer, text: str, language: str, gender: str, cancellation: Cancellation, manner: Manner = PLAIN
+) -> Iterator[Speech]:
+    """What any engine makes, as soon as it gives it away."""
+    if isinstance(engine, StreamingSynthesizer):
+        yield from engine.stream(text, language, gender, cancellation, manner)
+    else:
+        yield engine.render(text, language, gender, cancellation, manner)
