@@ -40,10 +40,11 @@ class Voice:
 class FakeTap:
     """The engine's end of one line: a tick in 20 ms, as PJSIP's bridge has it."""
 
-    def __init__(self, address: str, voice: Voice, has_media: Callable[[], bool]) -> None:
+    def __init__(self, address: str, voice: Voice, has_media: Callable[[], bool], *, hears_near: bool = False) -> None:
         self._sock: socket.socket | None = audiowire.connect(address)
         self._voice = voice
         self._has_media = has_media
+        self._hears_near = hears_near
         self._loop = asyncio.get_running_loop()
         self._tick = self._taken = 0
         self._timer = self._loop.call_later(audiowire.TICK_S, self._turn)
@@ -58,9 +59,11 @@ class FakeTap:
     def _turn(self) -> None:
         self._timer = self._loop.call_at(self._timer.when() + audiowire.TICK_S, self._turn)
         frame = self._voice.next_frame() if self._has_media() else np.zeros(self._voice.rate_hz // audiowire.TICKS_PER_S, np.int16)
+        heard = len(self._voice.heard)
         try:
             self._hear()
-            self._send(frame)
+            near = (self._voice.heard[heard:] or [np.zeros_like(frame)])[0] if self._hears_near else frame[:0]
+            self._send(np.concatenate((frame, near)))
         except OSError:
             self.close()
 

@@ -18,6 +18,8 @@ from sipcore.testing.fake_audio import FakeTap, Voice
 
 _HEADER_BYTES = 44
 _USER = re.compile(r"sips?:(?:([^@]+)@)?")
+_KEY_GAP_S = 0.2
+"""Between two keys that a far end presses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class FarEnd:
     """Refuses with this code instead of answering, at the same time."""
     reject_phrase: str = ""
     hang_up_after_s: float | None = None
+    digits: str = ""
+    """Keys that it presses, from `digits_after_s` after the answer."""
+    digits_after_s: float = 0.0
     is_silent: bool = False
     """Answers nothing at all, the end of the call included."""
     has_late_answer: bool = False
@@ -42,6 +47,10 @@ class FarEnd:
     """What it tells of our REFER: the answer to it, then what its NOTIFYs say of the other call."""
     redirect_uri: str = ""
     """The Contact of a 3xx refusal."""
+    audio_after_s: float | None = 0.0
+    """When its first RTP packet comes, after the audio is open; `None`: none does."""
+    statistics: wire.RtpStatistics | None = None
+    """What the end of an answered call tells of its RTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Caller:
     cancel_after_s: float | None = None
     """Gives up, when it is not answered before."""
     hang_up_after_s: float | None = None
+    digits: str = ""
+    digits_after_s: float = 0.0
     acknowledges: bool = True
     """Sends ACK to our 200."""
     has_late_offer: bool = False
@@ -73,12 +84,14 @@ class Heard:
 class _Leg:
     group_id: str
     script: FarEnd | Caller
+    latency_s: float = 0.0
     is_known: bool = True
     """Of a caller: its INVITE has come to the place of the call; commands wait for that."""
     early: list[wire.CallCommand] = field(default_factory=list)
     is_answered: bool = False
     is_ending: bool = False
     has_media: bool = False
+    is_audio_awaited: bool = False
     waiting: list[wire.Play | wire.Bridge] = field(default_factory=list)
     """What takes effect once the media is up."""
     play_id: str = ""
@@ -97,8 +110,17 @@ def _write_silence(path: str, duration_s: float) -> None:
         file.writeframes(bytes(2 * round(8000 * duration_s)))
 
 
+def _host(uri: str) -> str:
+    """Of `sip:user@host:port;parameters`."""
+    return uri.partition(":")[2].rpartition("@")[2].partition(";")[0].partition(":")[0]
+
+
 def _joins(bridge: wire.Bridge, one: str, other: str) -> bool:
     return {bridge.call_id, bridge.peer_id} == {one, other}
+
+
+FarScript = Callable[[str, wire.Dial], None]
+"""Takes a leg that was dialled in hand: its call id and the order."""
 
 
 class FakeEngine:
@@ -107,10 +129,10 @@ class FakeEngine:
     Args:
         leg_capacity: What one imaginary worker holds.
         max_legs: The most legs of the whole engine.
-        latency_s: One way to the far end.
+        latency_s: One way to the far end; a function is asked once for each leg.
     """
 
-    def __init__(self, *, leg_capacity: int = 4, max_legs: int = 64, latency_s: float = 0.001) -> None:
+    def __init__(self, *, leg_capacity: int = 4, max_legs: int = 64, latency_s: float | Callable[[], float] = 0.001) -> None:
         self.commands: list[wire.Command] = []
         """Everything that was submitted, in order."""
         self.heard: dict[str, list[Heard]] = {}
@@ -119,8 +141,9 @@ class FakeEngine:
         """By call id: the digits that its far end got."""
         self.voices: dict[str, Voice] = {}
         """By call id: what its far end says and hears over live audio; see `voice`."""
-        self._capacity, self._max_legs, self._latency_s = leg_capacity, max_legs, latency_s
-        self._scripts: dict[str, FarEnd] = {}
+        self._capacity, self._max_legs = leg_capacity, max_legs
+        self._new_latency: Callable[[], float] = latency_s if callable(latency_s) else lambda: latency_s
+        self._scripts: dict[str, FarEnd | FarScript] = {}
         self._legs: dict[str, _Leg] = {}
         self._reserved: dict[str, int] = {}
         self._is_closed = False
@@ -133,8 +156,8 @@ class FakeEngine:
         self.refused_registrations: dict[str, int] = {}
         """By trunk: the code that the registrar answers instead of 200."""
 
-    def far_end(self, user: str, script: FarEnd) -> None:
-        """Script the far end whose URI has this user part; others ring and answer at once."""
+    def far_end(self, user: str, script: FarEnd | FarScript) -> None:
+        """Script the far end whose URI has this user part, or this `user@host`; others ring and answer at once."""
         self._scripts[user] = script
 
     # ------------------------------------------------------------------------------------------- the contract
@@ -210,8 +233,8 @@ class FakeEngine:
                 self._send_digits(command)
             case wire.StartRecording() | wire.StopRecording():
                 self._record(command)
-            case wire.OpenAudio():
-                self._open_audio(command)
+            case wire.AwaitAudio() | wire.OpenAudio():
+                self._listen(command)
             case wire.Bridge() | wire.Unbridge():
                 self._bridge(command)
 
@@ -274,6 +297,22 @@ class FakeEngine:
         """The far end sends BYE."""
         self._end(call_id, 200, "OK", remote=True)
 
+    def ring(self, call_id: str, sip_code: int = 180) -> None:
+        """The far end of a scripted leg rings; with 183 its early media starts."""
+        self._after_latency(call_id, lambda: self._ring(wire.CallProvisional(call_id, sip_code, "Ringing" if sip_code == 180 else "")))
+
+    def answer(self, call_id: str) -> None:
+        """The far end of a scripted leg answers."""
+        self._after_latency(call_id, lambda: self._answer(call_id))
+
+    def refuse(self, call_id: str, sip_code: int, sip_phrase: str = "Refused") -> None:
+        """The far end of a scripted leg refuses."""
+        self._after_latency(call_id, lambda: self._end(call_id, sip_code, sip_phrase, remote=True))
+
+    def is_up(self, call_id: str) -> bool:
+        """Whether the leg is there, answered or not."""
+        return call_id in self._legs
+
     # ------------------------------------------------------------------------------------------------- private
 
     def _living(self, group_id: str) -> int:
@@ -284,8 +323,14 @@ class FakeEngine:
             self._tell(wire.CallDisconnected(dial.call_id, 0, "", remote=True, error="no room reserved for this leg"))
             return
         found = _USER.match(dial.request_uri)
-        script = self._scripts.get((found and found.group(1)) or "", FarEnd())
-        leg = self._legs[dial.call_id] = _Leg(dial.group_id, script)
+        user = (found and found.group(1)) or ""
+        script = self._scripts.get(f"{user}@{_host(dial.request_uri)}") or self._scripts.get(user, FarEnd())
+        if not isinstance(script, FarEnd):
+            self._legs[dial.call_id] = _Leg(dial.group_id, FarEnd(answer_after_s=None), self._new_latency())
+            self.heard.setdefault(dial.call_id, [])
+            script(dial.call_id, dial)
+            return
+        leg = self._legs[dial.call_id] = _Leg(dial.group_id, script, self._new_latency())
         self.heard.setdefault(dial.call_id, [])
         if script.is_silent:
             self._later(leg, 32.0, lambda: self._end(dial.call_id, 408, "Request Timeout", remote=True))
@@ -315,6 +360,8 @@ class FakeEngine:
             return
         leg.has_media = True
         self._tell(wire.MediaStarted(call_id, leg.script.codec))
+        if leg.is_audio_awaited:
+            self._await_audio(call_id)
         waiting, leg.waiting = leg.waiting, []
         leg.play_id = ""
         for command in waiting:
@@ -328,6 +375,7 @@ class FakeEngine:
         leg.is_answered = True
         self._start_media(call_id)
         self._tell(wire.CallConfirmed(call_id, 200, "OK"))
+        self._press_keys(call_id, leg)
         if leg.script.hang_up_after_s is not None:
             self._later(leg, leg.script.hang_up_after_s, lambda: self.hang_up_remote(call_id))
 
@@ -341,7 +389,7 @@ class FakeEngine:
             self.refusals.append(503)
             self._tell(wire.CallDisconnected(accepted.call_id, 503, "Service Unavailable", remote=False, error="no room"))
             return
-        leg = self._legs[accepted.call_id] = _Leg(accepted.group_id, caller, is_known=False)
+        leg = self._legs[accepted.call_id] = _Leg(accepted.group_id, caller, self._new_latency(), is_known=False)
         self._later(leg, 0.0, lambda: self._arrive(accepted.call_id))
 
     def _arrive(self, call_id: str) -> None:
@@ -375,6 +423,7 @@ class FakeEngine:
         leg = self._legs[call_id]
         self._start_media(call_id)
         self._tell(wire.CallConfirmed(call_id, 200, "OK"))
+        self._press_keys(call_id, leg)
         if leg.script.hang_up_after_s is not None:
             self._later(leg, leg.script.hang_up_after_s, lambda: self.hang_up_remote(call_id))
 
@@ -394,6 +443,8 @@ class FakeEngine:
         for index, code in enumerate(codes):
             told = wire.TransferProgressed(transfer.call_id, code, "", is_final=index == len(codes) - 1)
             self._later(leg, float(index), lambda told=told: self._tell(told))  # type: ignore[misc]
+            if transfer.replaced_id and told.is_final and 200 <= code < 300:
+                self._later(leg, float(index), lambda: self.hang_up_remote(transfer.replaced_id))
 
     def _register(self, register: wire.Register) -> None:
         code = self.refused_registrations.get(register.trunk, 200)
@@ -424,7 +475,7 @@ class FakeEngine:
             self._later(leg, 0.0, lambda: self._end(call_id, 200, "OK", remote=False))
         elif leg.script.has_late_answer:
             self._later(leg, 0.0, lambda: self._tell(wire.CallConfirmed(call_id, 200, "OK")))
-            self._later(leg, self._latency_s, lambda: self._end(call_id, 200, "OK", remote=False))
+            self._later(leg, leg.latency_s, lambda: self._end(call_id, 200, "OK", remote=False))
         else:
             self._later(leg, 0.0, lambda: self._end(call_id, 487, "Request Terminated", remote=False))
 
@@ -445,7 +496,11 @@ class FakeEngine:
                 self._unbridge(call_id, heard.peer_id)
         del self._legs[call_id]
         is_ours = leg.is_ending or not remote
-        self._tell(wire.CallDisconnected(call_id, code, phrase, remote=not is_ours, error=error, redirect_uri=redirect_uri))
+        statistics = leg.script.statistics if isinstance(leg.script, FarEnd) and leg.is_answered else None
+        over = wire.CallDisconnected(
+            call_id, code, phrase, remote=not is_ours, error=error, statistics=statistics, redirect_uri=redirect_uri
+        )
+        self._tell(over)
 
     def _play(self, play: wire.Play) -> None:
         leg = self._legs.get(play.call_id)
@@ -521,12 +576,27 @@ class FakeEngine:
                 _write_silence(name, duration_s)
         self._tell(wire.RecordingFinished(order.call_id, order.recording_id, duration_s))
 
+    def _listen(self, order: wire.AwaitAudio | wire.OpenAudio) -> None:
+        if isinstance(order, wire.AwaitAudio):
+            self._await_audio(order.call_id)
+        else:
+            self._open_audio(order)
+
+    def _await_audio(self, call_id: str) -> None:
+        leg = self._legs.get(call_id)
+        if leg is None:
+            return
+        leg.is_audio_awaited = True
+        after_s = leg.script.audio_after_s if isinstance(leg.script, FarEnd) else 0.0
+        if leg.has_media and after_s is not None:
+            self._later(leg, after_s, lambda: self._tell(wire.AudioArrived(call_id)))
+
     def _open_audio(self, order: wire.OpenAudio) -> None:
         leg = self._legs.get(order.call_id)
         if leg is None:
             return
         try:
-            leg.taps.append(FakeTap(order.address, self.voice(order.call_id), lambda: leg.has_media))
+            leg.taps.append(FakeTap(order.address, self.voice(order.call_id), lambda: leg.has_media, hears_near=order.hears_near))
         except (OSError, ValueError) as error:
             self._tell(wire.AudioRefused(order.call_id, order.audio_id, str(error)))
 
@@ -588,8 +658,18 @@ class FakeEngine:
                 if heard.peer_id == other and heard.end_s is None:
                     heard.end_s = self._loop.time()
 
+    def _press_keys(self, call_id: str, leg: _Leg) -> None:
+        """What the script of the far end wants pressed after the answer."""
+        for number, digit in enumerate(leg.script.digits):
+            self._later(leg, leg.script.digits_after_s + number * _KEY_GAP_S, lambda digit=digit: self.press(call_id, digit))  # type: ignore[misc]
+
+    def _after_latency(self, call_id: str, action: Callable[[], None]) -> None:
+        """What a far end does arrives here later, unless the leg is over by then."""
+        if (leg := self._legs.get(call_id)) is not None and not leg.is_ending:
+            self._later(leg, 0.0, action)
+
     def _later(self, leg: _Leg, delay_s: float, action: Callable[[], None]) -> None:
-        leg.timers.append(self._loop.call_later(delay_s + 2 * self._latency_s, action))
+        leg.timers.append(self._loop.call_later(delay_s + 2 * leg.latency_s, action))
 
     def _tell(self, event: wire.Event) -> None:
         assert self._on_event is not None, "start was not awaited"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 _TRIES: Final = 200
 _PROC_TABLES: Final = {"udp": "/proc/net/udp", "tcp": "/proc/net/tcp"}
 _TCP_LISTEN: Final = "0A"
+_RTP_RANGE: Final = (20000, 32600)  # below the ports that the system gives out by itself, above those that a switch takes by default
+_RTP_PORTS: Final = 200
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -26,6 +29,42 @@ def free_port(host: str = "127.0.0.1") -> int:
                 tcp.bind((host, port))
                 return port
     raise OSError(f"no port of {host} is free for both UDP and TCP")
+
+
+def distinct_ports(count: int) -> tuple[int, ...]:
+    """So many free ports of 127.0.0.1, each another.
+
+    Raises:
+        OSError: there are not so many.
+    """
+    found: dict[int, None] = {}
+    for _ in range(count + _TRIES):
+        if len(found) == count:
+            break
+        found[free_port()] = None
+    if len(found) < count:
+        raise OSError(f"only {len(found)} of {count} free ports of 127.0.0.1 were found")
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def claimed_range() -> Iterator[tuple[int, int]]:
+    """RTP ports that no other process uses which asks here, too: first and last.
+
+    PJSIP sends its audio to whoever sends to its port. So a far end that still talks to the port of a call that is over would get the
+    audio of the next call there, and that call's far end nothing.
+
+    Raises:
+        OSError: every range is claimed.
+    """
+    for first in range(*_RTP_RANGE, _RTP_PORTS):
+        with contextlib.suppress(OSError):
+            claim = _bound("127.0.0.1", first + _RTP_PORTS - 1)
+            break
+    else:
+        raise OSError("every block of RTP ports is claimed")
+    with claim:
+        yield first, first + _RTP_PORTS - 3
 
 
 def bind_rtp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:

@@ -17,12 +17,14 @@ import numpy as np
 from media.measure import tone_level_db, tone_to_rest_db
 from sipcore.testing import g711
 from sipcore.testing.phone.audio import FRAME_MS, FRAME_SAMPLES, RATE_HZ, Source, source_of
-from sipcore.testing.phone.listening import Listener, laid_out, lost_packets, max_gap_ms
+from sipcore.testing.phone.listening import Listener, capture, laid_out, lost_packets, max_gap_ms
 from sipcore.testing.phone.rtp import ReceivedPacket, format_packet
 from sipcore.testing.ports import bind_rtp_pair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from sipcore.testing.hearing.capture import Capture
 
 PCMU: Final = 0  # RFC 3551 table 4
 _FRAME_S: Final = FRAME_MS / 1000
@@ -93,6 +95,11 @@ class RtpSink:
         with self._changed:
             audio = self._listener.audio()
         return laid_out(audio)
+
+    def capture(self) -> Capture:
+        """What was heard so far with its packets, for the assertions of `sipcore.testing.hearing`."""
+        with self._changed:
+            return capture(f"RTP port {self.port}", self._listener)
 
     def wait_for_packets(self, count: int, timeout_s: float = 10.0) -> None:
         """Wait for `count` more packets than there are now; each is 20 ms.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-# "UDP message sent (447 bytes):" or "UDP message received [447] bytes :", after a line of dashes with the time
-_ENTRY: Final = re.compile(r"^-{20,}[^\n]*\n(?:UDP|TCP|TLS)? ?message (sent|received)[^\n]*\n\n", re.IGNORECASE | re.MULTILINE)
+# "UDP message sent (447 bytes):" or "UDP message received [447] bytes :", after a line of dashes with the local time
+_ENTRY: Final = re.compile(r"^-{20,} ?([^\n]*)\n(?:UDP|TCP|TLS)? ?message (sent|received)[^\n]*\n\n", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class SippMessage:
 
     is_received: bool
     text: str
+    time_s: float = 0.0
+    """Seconds since 1970; 0 when the log does not say."""
 
     @property
     def first_line(self) -> str:
@@ -58,7 +61,15 @@ def parse_messages(log: str) -> tuple[SippMessage, ...]:
     entries = list(_ENTRY.finditer(log))
     ends = [*(entry.start() for entry in entries), len(log)][1:]
     messages = [
-        SippMessage(entry[1].lower() == "received", log[entry.end() : end].rstrip("\n") + "\n")
+        SippMessage(entry[2].lower() == "received", log[entry.end() : end].rstrip("\n") + "\n", _time_s(entry[1]))
         for entry, end in zip(entries, ends, strict=False)
     ]
     return tuple(message for message in messages if message.header("CSeq"))
+
+
+def _time_s(text: str) -> float:
+    """Of `2026-11-23 18:54:18.804070`, which is local time."""
+    try:
+        return datetime.fromisoformat(text.strip().replace("\t", " ")).timestamp()
+    except ValueError:
+        return 0.0

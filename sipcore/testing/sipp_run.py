@@ -21,6 +21,7 @@ class Run:
     """One run of SIPp, as its command line says it."""
 
     scenario: Path
+    """Its file, or the name that `text` gets."""
     calls: int = 1
     """Calls to wait for or to place; 0 expects that none comes."""
     timeout_s: float = 30.0
@@ -29,6 +30,10 @@ class Run:
     """`[name]` in the scenario."""
     rows: Sequence[Sequence[str | int]] = ()
     """One for each call: `[field0]`, `[field1]`, ... in the scenario."""
+    variables: Mapping[str, str | int] | None = None
+    """`[$name]` in the scenario, which declares it with `<Global variables="name"/>`."""
+    csv: Path | None = None
+    """A file of SIPp's to inject, instead of `rows`: SEQUENTIAL, RANDOM or USER in its first line, then a call in each."""
     pause_ms: int = 0
     """Length of each `<pause/>` of the scenario."""
     transport: Transport = "udp"
@@ -45,6 +50,12 @@ class Run:
     """Who a caller says it is, and the name of its account."""
     host: str = HOST
     """Where SIPp is bound."""
+    port: int = 0
+    """Its SIP port; 0: a free one."""
+    text: str = ""
+    """The scenario itself, when it is no file yet."""
+    limit: int = 0
+    """The most calls that a caller has up at once; 0: as many as the rate makes."""
 
     def arguments(self, log_dir: Path, port: int) -> list[str]:
         """The command line, without the program."""
@@ -69,15 +80,23 @@ class Run:
             "-log_file": log_dir / "actions.log",
             "-stf": log_dir / "statistics.csv",
             "-fd": "1",
+            "-rtt_freq": "1",
         }
         if self.target:
             options["-r"] = f"{self.rate:g}"
+        if self.limit:
+            options["-l"] = self.limit
         arguments = [str(part) for pair in options.items() for part in pair]
         arguments += ["-nostdin", "-bind_local", "-trace_err", "-trace_msg", "-trace_screen", "-trace_logs", "-trace_stat"]
+        arguments += ["-trace_counts", "-trace_rtt"]
         known = {"wire": self.transport.upper(), "from_user": self.from_user}
         for name, value in (known | dict(self.keys or {})).items():
             arguments += ["-key", name, str(value)]
-        if self.rows:
+        for name, value in (self.variables or {}).items():
+            arguments += ["-set", name, str(value)]
+        if self.csv is not None:
+            arguments += ["-inf", str(self.csv.absolute())]
+        elif self.rows:
             arguments += ["-inf", str(_write_rows(log_dir, self.rows))]
         if not self.absorbs_retransmissions:
             arguments += ["-nr", "-default_behaviors", "all,-abortunexp"]  # a 100 between two of our own repetitions is no fault

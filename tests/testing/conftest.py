@@ -18,3 +18,9 @@ def phone():
 def caller(phone):
     with RawCaller(phone) as caller:
         yield caller
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Tests that want an assertion to fail do not draw it."""
+    monkeypatch.setenv("SIPCORE_PICTURES", "off")

@@ -22,7 +22,7 @@ class IncomingCall:
 
     def __init__(self, wire: Wire, record: CallRecord, script: Script, invite: ServerTransaction, source: Address) -> None:
         self.record, self.script = record, script
-        self.peer = Peer(wire, invite.request, source)
+        self.peer = Peer.of_caller(wire, invite.request, source)
         self.dialog = Dialog(wire, record, script, self.peer)
         self._invite = invite
         self._body = ""
@@ -144,6 +144,8 @@ class IncomingCall:
             self._refuse(self.script.rejection)
         else:
             self.dialog.accept(self._invite, self._body)
+            if self.script.faults.late_ringback:
+                self._invite.say(180, to_tag=self.peer.local_tag, headers=[self.peer.contact])
 
     def _refuse(self, rejection: Rejection) -> None:
         self.record.sip_code = rejection.code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +15,23 @@ from .assertions import HeardAssertions
 from .audio import write_samples
 from .listening import Listener
 from .rtp import ReceivedPacket
-from .sip_message import Headers
+from .sip_message import Headers, parse_message
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sipcore import wire
+    from sipcore.testing.hearing import Capture
+
 
 class CallState(enum.Enum):
-    """Where a call is. `CANCELLED` is the end of one that the caller gave up before the answer."""
+    """Where a call is; one of the phone's own begins with `CALLING`. `CANCELLED` is the end of one that the caller gave up
+    before the answer.
+    """
 
     INCOMING = "incoming"
+    CALLING = "calling"
     RINGING = "ringing"
     EARLY = "early"
     ANSWERED = "answered"
@@ -33,11 +40,12 @@ class CallState(enum.Enum):
 
 
 class TracedMessage(NamedTuple):
-    """A SIP message on the wire; `at_s` is monotonic, `direction` is `in` or `out`."""
+    """A SIP message on the wire; `at_s` is monotonic, `direction` is `in` or `out`, `remote` is `host:port`."""
 
     at_s: float
     direction: str
     text: str
+    remote: str = ""
 
 
 @dataclass(slots=True)
@@ -49,6 +57,8 @@ class CallRecord:
     to_uri: str
     headers: Headers
     arrived_at: float
+    address: str = ""
+    """The phone's own SIP address, `host:port`."""
     listener: Listener = field(default_factory=Listener)
     messages: list[TracedMessage] = field(default_factory=list)
     state: CallState = CallState.INCOMING
@@ -72,7 +82,7 @@ class CallControl(Protocol):
 
 
 class PhoneCall(HeardAssertions):
-    """A call that reached the phone. Times are monotonic seconds."""
+    """A call that reached the phone, or that it made. Times are monotonic seconds."""
 
     def __init__(self, record: CallRecord, changed: threading.Condition, control: CallControl) -> None:
         self._record, self._changed, self._control = record, changed, control
@@ -80,7 +90,7 @@ class PhoneCall(HeardAssertions):
 
     @property
     def headers(self) -> Headers:
-        """The INVITE's header fields; of the last one, when it was sent again with credentials."""
+        """The INVITE's header fields, of the last one when it was sent again with credentials; those of the 200 when the phone called."""
         return self._record.headers
 
     @property
@@ -90,7 +100,7 @@ class PhoneCall(HeardAssertions):
 
     @property
     def sip_code(self) -> int:
-        """The final answer we gave: 200, a refusal, 487 after CANCEL, 401 or 407 after a challenge; 0 before."""
+        """The final answer we gave, or got: 200, a refusal, 487 after CANCEL, 401 or 407 after a challenge; 0 before."""
         return self._record.sip_code
 
     @property
@@ -105,7 +115,7 @@ class PhoneCall(HeardAssertions):
 
     @property
     def answered_at(self) -> float | None:
-        """When the 200 was first sent."""
+        """When the 200 was first sent, or came."""
         return self._record.answered_at
 
     @property
@@ -119,6 +129,16 @@ class PhoneCall(HeardAssertions):
         with self._changed:
             return list(self._record.messages)
 
+    def traced(self) -> tuple[wire.TracedMessage, ...]:
+        """Return them as SIP lint takes them, `sipcore.siplint.lint(phone.last_call.traced())`; times are since 1970."""
+        from sipcore import wire
+
+        offset_s = time.time() - time.monotonic()
+        return tuple(
+            wire.TracedMessage(at_s + offset_s, direction == "out", "udp", self._record.address, remote, text)
+            for at_s, direction, text, remote in self.messages
+        )
+
     def methods_received(self) -> list[str]:
         """Return the methods of the requests that came, in order: `["INVITE", "ACK", "BYE"]`."""
         first_words = [message.text.split(" ", 1)[0] for message in self.messages if message.direction == "in"]
@@ -129,8 +149,13 @@ class PhoneCall(HeardAssertions):
         texts = [message.text for message in self.messages if message.direction == "out"]
         return [int(text.split(" ", 2)[1]) for text in texts if text.startswith("SIP/2.0 ")]
 
+    def codes_received(self) -> list[int]:
+        """Return the codes of the responses that came, in order."""
+        texts = [message.text for message in self.messages if message.direction == "in"]
+        return [int(text.split(" ", 2)[1]) for text in texts if text.startswith("SIP/2.0 ")]
+
     def wait_answered(self, timeout_s: float) -> None:
-        """Return when the caller has acknowledged the answer (ACK).
+        """Return when the answer has been acknowledged (ACK).
 
         Raises:
             TimeoutError: not within `timeout_s`.
@@ -148,6 +173,15 @@ class PhoneCall(HeardAssertions):
             TimeoutError: not within `timeout_s`.
         """
         self._wait(lambda: self._record.is_settled, timeout_s, "the end")
+
+    def assert_hung_up(self, reason: str) -> None:
+        """Fail unless the other side sent a BYE with this Reason header (RFC 3326), `Q.850;cause=16`; empty: with none."""
+        byes = [message.text for message in self.messages if message.direction == "in" and message.text.startswith("BYE ")]
+        if not byes:
+            raise AssertionError(f"{self} was not hung up by the other side: {self.flow()}")
+        given = parse_message(byes[0].encode("utf-8", "surrogateescape")).headers.get("reason")
+        if given.replace(" ", "") != reason.replace(" ", ""):
+            raise AssertionError(f"{self} was hung up with Reason {given!r}, not {reason!r}")
 
     def wait_digits(self, count: int, timeout_s: float) -> str:
         """Return the digits as soon as there are `count` of them.
@@ -174,13 +208,13 @@ class PhoneCall(HeardAssertions):
     def flow(self) -> str:
         """Return the call's messages as one line: `< INVITE > 180 > 200 < ACK`."""
         steps = []
-        for _, direction, text in self.messages:
+        for _, direction, text, _ in self.messages:
             words = text.split(" ", 2)
             steps.append(("< " if direction == "in" else "> ") + (words[1] if words[0] == "SIP/2.0" else words[0]))
         return " ".join(steps)
 
     def hang_up(self, reason: str | None = None) -> None:
-        """End this call: BYE once the answer is acknowledged, 603 before it, nothing when it is over.
+        """End this call: BYE once the answer is acknowledged, before it 603, or CANCEL when the phone called; nothing when it is over.
 
         `reason` is the value of a Reason header (RFC 3326).
         """
@@ -234,6 +268,11 @@ class PhoneCall(HeardAssertions):
         with self._changed:
             audio = self._record.listener.audio()
         return listening.laid_out(audio)
+
+    def capture(self) -> Capture:
+        """Return what was heard so far with its packets and presses, for the assertions of `sipcore.testing.hearing`."""
+        with self._changed:
+            return listening.capture(str(self), self._record.listener)
 
     def write_wav(self, path: str | Path) -> None:
         """Write `heard()` as a 16-bit mono 8 kHz WAV."""

@@ -43,26 +43,60 @@ class Dialog:
             NotAcceptable: nothing in common; nothing was changed.
         """
         plan = sdp.agree(request.body, self.wire.codecs) if request.body else None
-        if self._media is None:
-            self._media = MediaSession(self.wire.loop, self.wire.host, self.record.listener)
-        self._sdp_version += 1
-        host, port = self.wire.host, self._media.port
+        media = self._media or self._open_media()
         if plan is None:
             self._awaiting_answer.add(request.cseq)
-            return sdp.offer(self.wire.codecs[0], host, port, self._sdp_version)
-        self._media.apply(plan)
-        return sdp.answer(request.body, plan, host, port, self._sdp_version)
+            return self.offer()
+        self._sdp_version += 1
+        media.apply(plan)
+        return sdp.answer(request.body, plan, self.wire.host, media.port, self._sdp_version)
+
+    def offer(self) -> str:
+        """Open the RTP port and return an offer of ours."""
+        media = self._media or self._open_media()
+        self._sdp_version += 1
+        return sdp.offer(self.wire.codecs[0], self.wire.host, media.port, self._sdp_version)
+
+    def _open_media(self) -> MediaSession:
+        script, loop = self.script, self.wire.loop
+        self._media = MediaSession(loop, self.wire.host, self.record.listener, script.impairs_sent, script.impairs_received)
+        return self._media
 
     def play(self, source: Source) -> None:
         """Send `source` from now on."""
-        if self._media is not None:
+        if self._media is not None and not self.script.faults.one_way:
             self._media.play(source)
 
     def accept(self, invite: ServerTransaction, body: str) -> None:
         """Send the first 200, until it is acknowledged; the script's audio, presses and end count from here."""
-        script, record = self.script, self.record
-        record.state, record.sip_code, record.answered_at = CallState.ANSWERED, 200, time.monotonic()
+        self._note_answer()
         self._respond_ok(invite, body)
+        self._begin()
+
+    def accepted(self, answer: str) -> None:
+        """Take the 200 that answers our INVITE, with its SDP unless that came before; as after `accept` the script goes on from here.
+
+        Raises:
+            NotAcceptable: there is no audio in it that was offered; the call is answered all the same.
+        """
+        self._note_answer()
+        self.take_answer(answer)
+        self._begin()
+
+    def take_answer(self, answer: str) -> None:
+        """Use the answer to an offer of ours.
+
+        Raises:
+            NotAcceptable: there is no audio in it that was offered.
+        """
+        if answer and self._media is not None:
+            self._media.apply(sdp.agree(answer, self.wire.codecs))
+
+    def _note_answer(self) -> None:
+        self.record.state, self.record.sip_code, self.record.answered_at = CallState.ANSWERED, 200, time.monotonic()
+
+    def _begin(self) -> None:
+        script = self.script
         self.play(script.audio)
         if self._digits:
             self._press(self._digits)
@@ -101,11 +135,15 @@ class Dialog:
                 self._pending_bye = (None,)
         self._awaiting_answer.discard(ack.cseq)
         if self.is_over:
-            self._settle()
+            self.settle()
         elif self.record.state is CallState.ANSWERED:
-            self.record.acknowledged_at = self.record.acknowledged_at or time.monotonic()
-            if self._pending_bye is not None:
-                self._send_bye(*self._pending_bye)
+            self.acknowledged()
+
+    def acknowledged(self) -> None:
+        """The answer has its ACK: now a BYE may go out."""
+        self.record.acknowledged_at = self.record.acknowledged_at or time.monotonic()
+        if self._pending_bye is not None:
+            self._send_bye(*self._pending_bye)
 
     def on_reinvite(self, request: ServerTransaction) -> None:
         """Answer a changed offer, a hold for example (RFC 3264 §8.4)."""
@@ -124,7 +162,7 @@ class Dialog:
             request.respond(200)
         if not self.is_over:
             self.end(CallState.ENDED, "remote")
-            self._settle()
+            self.settle()
 
     # ------------------------------------------------------------------------------------------------ what we do
 
@@ -181,14 +219,18 @@ class Dialog:
     def _send_bye(self, reason: str | None) -> None:
         self.forget_unacknowledged()
         self.end(CallState.ENDED, "local")
-        self.peer.request("BYE", [("Reason", reason)] if reason else [], lambda _: self._settle())
+        headers = [("Reason", reason)] if reason else []
+        if self.script.faults.double_bye:
+            self.peer.request("BYE", headers, lambda _: None)
+        self.peer.request("BYE", headers, lambda _: self.settle())
 
     def _on_no_ack(self) -> None:
         if self.record.state is CallState.ANSWERED:
             self._send_bye(None)  # RFC 3261 §13.3.1.4
         else:
-            self._settle()
+            self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Nothing of the call is due on the wire any more."""
         self.record.is_settled = True
         self.release()

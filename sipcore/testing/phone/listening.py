@@ -16,6 +16,8 @@ from .rtp import ReceivedPacket, event_digit, parse_packet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sipcore.testing.hearing.capture import Capture
+
 _JUMP_SAMPLES = 60 * RATE_HZ  # a larger step between two packets is a new stream, not a loss
 _AUDIBLE_DBFS = -50.0
 _DECODERS = {"PCMU": g711.decode_mu_law, "PCMA": g711.decode_a_law}
@@ -31,6 +33,8 @@ class Listener:
         self.event_payload_types: set[int] = set()
         self.digits = ""
         self.malformed = 0
+        self.presses: list[tuple[str, float]] = []
+        """Each digit with the arrival of its first packet."""
         self._presses: set[tuple[int, int]] = set()
 
     def receive(self, datagram: bytes, arrival_s: float) -> None:
@@ -43,7 +47,9 @@ class Listener:
         press = (packet.ssrc, packet.timestamp)  # every packet of a press has the same timestamp (RFC 4733 §2.2)
         if packet.payload_type in self.event_payload_types and press not in self._presses:
             self._presses.add(press)
-            self.digits += event_digit(packet.payload)
+            if digit := event_digit(packet.payload):
+                self.digits += digit
+                self.presses.append((digit, arrival_s))
 
     def audio(self) -> list[tuple[ReceivedPacket, NDArray[np.int16]]]:
         """Return the audio packets with their samples, in order of arrival."""
@@ -52,6 +58,19 @@ class Listener:
             for packet in self.packets
             if packet.payload_type in self.codecs and packet.payload
         ]
+
+
+def capture(name: str, listener: Listener) -> Capture:
+    """Return what was heard so far, for the assertions of `sipcore.testing.hearing`. Under the lock of whoever fills the listener."""
+    from media.dtmf_detector import Press
+    from sipcore.testing.hearing.capture import Capture
+
+    audio, packets = listener.audio(), tuple(listener.packets)
+    wave = laid_out(audio).astype(np.float32) / np.float32(32768)
+    begin_s = audio[0][0].arrival_s if audio else 0.0
+    presses = tuple(Press(digit, at_s - begin_s) for digit, at_s in listener.presses)
+    codec = listener.codecs[audio[0][0].payload_type] if audio else ""
+    return Capture(wave, RATE_HZ, name, packets, presses if listener.event_payload_types else None, codec)
 
 
 def laid_out(audio: Sequence[tuple[ReceivedPacket, NDArray[np.int16]]]) -> NDArray[np.int16]:

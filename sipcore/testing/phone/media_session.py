@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import random
 import socket
@@ -12,6 +13,7 @@ import time
 from collections import deque
 
 from sipcore.testing import g711
+from sipcore.testing.impairment import Impairment
 
 from .audio import FRAME_MS, FRAME_SAMPLES, SILENCE, Source
 from .listening import Listener
@@ -30,7 +32,9 @@ _DATAGRAMS_AT_ONCE = 32
 class MediaSession:
     """Sends one packet every 20 ms and hands what arrives to `listener`. Only on the loop's thread, or under its lock."""
 
-    def __init__(self, loop: Loop, host: str, listener: Listener) -> None:
+    def __init__(
+        self, loop: Loop, host: str, listener: Listener, sent: Impairment | None = None, received: Impairment | None = None
+    ) -> None:
         self._loop, self._host, self._listener = loop, host, listener
         self._rtp, self._rtcp = _bind_pair(host)
         self.port: int = self._rtp.getsockname()[1]
@@ -42,6 +46,8 @@ class MediaSession:
         self._stream = _OutgoingStream()
         self._next_s = 0.0
         self._timer: Timer | None = None
+        self._sent = None if sent is None else sent.start()
+        self._received = None if received is None else received.start()
         loop.watch(self._rtp, self._receive)
         loop.watch(self._rtcp, self._discard)
 
@@ -112,8 +118,15 @@ class MediaSession:
             packet = self._event_packet(plan.event_payload_type, event)
         self._position += FRAME_SAMPLES
         stream.timestamp += FRAME_SAMPLES
+        if self._sent is None:
+            self._transmit(packet, plan.remote)
+        else:
+            for at_s in self._sent.deliver(self._next_s):
+                self._loop.call_at(at_s, functools.partial(self._transmit, packet, plan.remote))
+
+    def _transmit(self, packet: bytes, remote: tuple[str, int]) -> None:
         with contextlib.suppress(OSError):  # nobody listens there (any more): as on a real network, the sender does not care
-            self._rtp.sendto(packet, plan.remote)
+            self._rtp.sendto(packet, remote)
 
     def _event_packet(self, payload_type: int, event: bytes) -> bytes:
         is_first = self._event_start is None
@@ -129,7 +142,12 @@ class MediaSession:
                 return
             except OSError:
                 continue  # a port of the other side that was closed, reported by ICMP
-            self._listener.receive(datagram, _arrival_s(ancillary))
+            arrival_s = _arrival_s(ancillary)
+            if self._received is None:
+                self._listener.receive(datagram, arrival_s)
+                continue
+            for at_s in self._received.deliver(arrival_s):
+                self._loop.call_at(at_s, functools.partial(self._listener.receive, datagram, at_s))
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):

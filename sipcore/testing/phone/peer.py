@@ -13,14 +13,37 @@ from .transactions import ClientTransaction, Wire
 
 
 class Peer:
-    """A caller, known by its INVITE."""
+    """The other side of one call. `local` and `remote` are the values of From and To in our requests."""
 
-    def __init__(self, wire: Wire, invite: Message, source: Address) -> None:
-        self._wire, self._invite, self._source = wire, invite, source
-        self.local_tag = secrets.token_hex(8)
-        self.target_uri = address_uri(invite.headers.get("contact") or invite.headers.get("from"))
-        self._local_cseq = 0
-        self.remote_cseq = invite.cseq
+    def __init__(self, wire: Wire, call_id: str, source: Address, *, local: str, remote: str, local_tag: str, target_uri: str) -> None:
+        self._wire, self._call_id, self._source = wire, call_id, source
+        self._local, self._remote, self.local_tag = local, remote, local_tag
+        self.target_uri = target_uri
+        self._routes: list[str] = []
+        self.local_cseq = 0
+        self.remote_cseq = 0
+
+    @classmethod
+    def of_caller(cls, wire: Wire, invite: Message, source: Address) -> Peer:
+        """A caller, known by its INVITE."""
+        tag, headers = secrets.token_hex(8), invite.headers
+        local, target_uri = f"{headers.get('to')};tag={tag}", address_uri(headers.get("contact") or headers.get("from"))
+        peer = cls(wire, invite.call_id, source, local=local, remote=headers.get("from"), local_tag=tag, target_uri=target_uri)
+        peer._routes, peer.remote_cseq = headers.get_all("record-route"), invite.cseq
+        return peer
+
+    @classmethod
+    def of_callee(cls, wire: Wire, call_id: str, uri: str, address: Address) -> Peer:
+        """Somebody that we call at `uri`; who that is we learn from a response."""
+        tag = secrets.token_hex(8)
+        local = f"<sip:{wire.name}@{wire.host}:{wire.sip_port}>;tag={tag}"
+        return cls(wire, call_id, address, local=local, remote=f"<{uri}>", local_tag=tag, target_uri=uri)
+
+    def learn(self, response: Message) -> None:
+        """Take tag, remote target and route set of a response to our INVITE (RFC 3261 §12.1.2)."""
+        self._remote = response.headers.get("to")
+        self._routes = response.headers.get_all("record-route")[::-1]
+        self.refresh(response)
 
     @property
     def contact(self) -> Header:
@@ -34,27 +57,32 @@ class Peer:
 
     def request(self, method: str, headers: Sequence[Header], done: Callable[[int], None]) -> ClientTransaction:
         """Send a request in the dialog; `done` gets the final code."""
-        wire, invite = self._wire, self._invite
-        self._local_cseq += 1
+        self.local_cseq += 1
+        branch = new_branch()
+        text, address = self.write(method, self.local_cseq, branch, headers)
+        return ClientTransaction(self._wire, text, address, self._call_id, branch, done)
+
+    def write(self, method: str, cseq: int, branch: str, headers: Sequence[Header] = (), body: str = "") -> tuple[str, Address]:
+        """Write a request; return it and where it goes."""
+        wire = self._wire
         uri, routes = self._uri_and_routes()
-        branch = "z9hG4bK" + secrets.token_hex(8)
         lines = [
             ("Via", f"SIP/2.0/UDP {wire.host}:{wire.sip_port};rport;branch={branch}"),
             *(("Route", route) for route in routes),
             ("Max-Forwards", "70"),
-            ("From", f"{invite.headers.get('to')};tag={self.local_tag}"),
-            ("To", invite.headers.get("from")),
-            ("Call-ID", invite.call_id),
-            ("CSeq", f"{self._local_cseq} {method}"),
+            ("From", self._local),
+            ("To", self._remote),
+            ("Call-ID", self._call_id),
+            ("CSeq", f"{cseq} {method}"),
             *headers,
         ]
-        text = format_message(f"{method} {uri} SIP/2.0", lines)
+        text = format_message(f"{method} {uri} SIP/2.0", lines, body)
         hop = address_uri(routes[0]) if routes and uri == self.target_uri else uri
-        return ClientTransaction(wire, text, self._address_of(hop), invite.call_id, branch, done)
+        return text, self._address_of(hop)
 
     def _uri_and_routes(self) -> tuple[str, list[str]]:
         """Return request URI and Route values; a first hop without `lr` is a strict router (RFC 3261 §12.2.1.1)."""
-        routes = self._invite.headers.get_all("record-route")
+        routes = self._routes
         if not routes or "lr" in parameters(";" + address_uri(routes[0]).partition(";")[2]):
             return self.target_uri, routes
         return address_uri(routes[0]), [*routes[1:], f"<{self.target_uri}>"]
@@ -67,3 +95,8 @@ class Peer:
         except (MalformedMessage, ValueError):
             return self._source
         return (host, port) if is_reachable and 0 < port < 65536 else self._source
+
+
+def new_branch() -> str:
+    """Return a new transaction's branch."""
+    return "z9hG4bK" + secrets.token_hex(8)

@@ -9,23 +9,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from sipcore.testing.impairment import Impairment
+
+from .assertions import HeardAssertions
 from .audio import Source, Tone, source_of
 from .call import PhoneCall
+from .calling import Credentials
 from .digest import DigestRule
 from .endpoint import Endpoint
 from .loop import Loop
-from .script import Rejection, Script
-from .sip_message import Header
+from .media_session import may_send
+from .registering import Registration
+from .script import Faults, Rejection, Script
+from .sip_message import Header, uri_target
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from sipcore.testing.hearing import Capture
 
 _T1_S = 0.5  # RFC 3261 §17.1.1.1
 _GOODBYE_S = 1.0
 
 
-class Phone:
+class Phone(HeardAssertions):
     """A telephone on UDP. By default it rings and answers at once, and sends silence.
 
     What it shall do is said before the call and frozen for each call when its INVITE arrives; a later order
@@ -56,6 +61,7 @@ class Phone:
         self._script = Script()
         self._loop: Loop | None = None
         self._endpoint: Endpoint | None = None
+        self._registrations: list[Registration] = []
         self._taken = 0
 
     # ----------------------------------------------------------------------------------------------- open and close
@@ -82,7 +88,7 @@ class Phone:
         loop.start()
 
     def close(self) -> None:
-        """Hang up every call, wait at most `goodbye_s` for the answers, close all sockets and join the thread. May be repeated.
+        """Hang up, take registrations back, wait at most `goodbye_s` for the answers, close all sockets, join the thread. May be repeated.
 
         Raises:
             RuntimeError: the phone itself failed; the cause is chained.
@@ -93,8 +99,13 @@ class Phone:
         self._loop = None
         with loop.changed:
             endpoint.shut_down()
+            registered = [registration for registration in self._registrations if registration.code == 200]
+            for registration in registered:
+                registration.send(0)
             ended = [call for call in endpoint.calls if call.ended_by]
-            loop.changed.wait_for(lambda: all(call.is_settled for call in ended), self._goodbye_s)
+            loop.changed.wait_for(
+                lambda: all(call.is_settled for call in ended) and all(registration.code for registration in registered), self._goodbye_s
+            )
         loop.stop(before_closing=endpoint.close)
         if loop.failures:
             raise RuntimeError(f"phone {self.name} failed") from loop.failures[0]
@@ -192,6 +203,8 @@ class Phone:
         """Send BYE `seconds` after the answer, with `reason` as its Reason header: `Q.850;cause=16` (RFC 3326)."""
         self._set(hang_up_after_s=seconds, hang_up_reason=reason)
 
+    hangup_after = hang_up_after
+
     def answers_bye(self, yes: bool) -> None:
         """Choose whether BYE gets its 200."""
         self._set(answers_bye=yes)
@@ -207,35 +220,93 @@ class Phone:
     def _set(self, **changes: Any) -> None:
         self._script = dataclasses.replace(self._script, **changes)
 
+    def impair(self, sent: Impairment | None = None, *, received: Impairment | None = None) -> None:
+        """Let a bad network lose, delay, reorder, double what the phone sends, and what it receives; without arguments a good one."""
+        self._set(impairs_sent=sent, impairs_received=received)
+
+    def misbehave(
+        self,
+        *,
+        late_ringback: bool = False,
+        no_ack: bool = False,
+        no_answer_to_bye: bool = False,
+        double_bye: bool = False,
+        one_way: bool = False,
+    ) -> None:
+        """Break the rules, to see who notices. Without arguments: no more.
+
+        Args:
+            late_ringback: Send another 180 after the 200.
+            no_ack: Acknowledge no answer to a call of the phone's own.
+            no_answer_to_bye: Leave every BYE without an answer.
+            double_bye: Hang up with two BYEs.
+            one_way: Send no audio.
+        """
+        faults = Faults(late_ringback=late_ringback, no_ack=no_ack, double_bye=double_bye, one_way=one_way)
+        self._set(faults=faults, answers_bye=not no_answer_to_bye)
+
+    # --------------------------------------------------------------------------------------------------- calls of its own
+
+    def call(self, uri: str, *, username: str = "", password: str = "") -> PhoneCall:
+        """Call a SIP URI of an IPv4 address; return at once, see `PhoneCall.wait_answered`.
+
+        What was said for calls that come counts for this one too: `play`, `tone`, `send_digits_after`, `hang_up_after`, `impair`,
+        `misbehave`.
+        `username` and `password` answer a digest challenge; without them those of the registration there.
+
+        Raises:
+            ValueError: the URI does not name an address that the phone may send to; one on loopback never sends beyond it.
+        """
+        endpoint = self._opened()
+        if not uri.lower().startswith("sip:") or not may_send(self.host, uri_target(uri)[0]):
+            raise ValueError(f"the phone at {self.host} can call sip:user@address:port, an IPv4 address within its reach, not {uri!r}")
+        known = (registration.credentials for registration in self._registrations if registration.address == uri_target(uri))
+        with endpoint.loop.changed:
+            return endpoint.call(uri, Credentials(username, password) if username else next(known, None))
+
+    def register(self, registrar: str, username: str, password: str, *, expires_s: int = 300, timeout_s: float = 5.0) -> None:
+        """Be reachable through a PBX, `sip:127.0.0.1:5060`, as its user `username`, until the phone closes, or for `expires_s` seconds.
+
+        Calls to that PBX are made with these credentials from now on, and the phone bears the name of the user best.
+
+        Raises:
+            ValueError: the URI does not name an address that the phone may send to.
+            AssertionError: the registrar has refused.
+            TimeoutError: it has not answered.
+        """
+        endpoint = self._opened()
+        if not registrar.lower().startswith("sip:") or not may_send(self.host, uri_target(registrar)[0]):
+            raise ValueError(f"the phone at {self.host} registers at sip:address:port, an IPv4 address within its reach, not {registrar!r}")
+        with endpoint.loop.changed:
+            registration = Registration(endpoint, registrar, Credentials(username, password))
+            registration.send(expires_s)
+            endpoint.loop.changed.wait_for(lambda: registration.code, timeout_s)
+            registration.stop()
+        if not registration.code:
+            raise TimeoutError(f"{registrar} has not answered to REGISTER of {username} within {timeout_s:g} s")
+        if registration.code != 200:
+            raise AssertionError(f"{registrar} has refused to register {username}: {registration.code}")
+        self._registrations.append(registration)
+
     # ---------------------------------------------------------------------------------------------- on the last call
 
     def hangup(self, reason: str | None = None) -> None:
-        """End the last call; see `PhoneCall.hang_up`."""
-        self.last_call.hang_up(reason)
+        """End the last call, see `PhoneCall.hang_up`; before the first one: hang up at once after an answer."""
+        if self.calls:
+            self.last_call.hang_up(reason)
+        else:
+            self.hang_up_after(0.0, reason)
 
     def send_digits(self, digits: str) -> None:
-        """Press keys on the last call; see `PhoneCall.send_digits`."""
-        self.last_call.send_digits(digits)
+        """Press keys on the last call, see `PhoneCall.send_digits`; before the first one: right after an answer."""
+        if self.calls:
+            self.last_call.send_digits(digits)
+        else:
+            self.send_digits_after(0.0, digits)
 
-    def assert_heard(self, reference: str | Path | NDArray[np.int16], min_correlation: float = 0.9, min_coverage: float = 0.9) -> None:
-        """See `PhoneCall.assert_heard`."""
-        self.last_call.assert_heard(reference, min_correlation, min_coverage)
-
-    def assert_tone(self, hz: float, tolerance_hz: float = 10.0) -> None:
-        """See `PhoneCall.assert_tone`."""
-        self.last_call.assert_tone(hz, tolerance_hz)
-
-    def assert_silence(self, max_dbfs: float = -50.0) -> None:
-        """See `PhoneCall.assert_silence`."""
-        self.last_call.assert_silence(max_dbfs)
-
-    def assert_digits(self, digits: str) -> None:
-        """See `PhoneCall.assert_digits`."""
-        self.last_call.assert_digits(digits)
-
-    def assert_no_gaps(self, max_ms: float = 60.0) -> None:
-        """See `PhoneCall.assert_no_gaps`."""
-        self.last_call.assert_no_gaps(max_ms)
+    def capture(self) -> Capture:
+        """Return what was heard on the last call."""
+        return self.last_call.capture()
 
     def _opened(self) -> Endpoint:
         if self._endpoint is None:

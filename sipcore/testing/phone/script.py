@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipcore.testing.impairment import Impairment
+
 from .audio import SILENCE, Source
 from .digest import DigestRule
 from .sip_message import Header
@@ -23,6 +25,16 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """What a phone does wrong on purpose; see `Phone.misbehave`."""
+
+    late_ringback: bool = False
+    no_ack: bool = False
+    double_bye: bool = False
+    one_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """The behaviour towards one call. `ring_s` is `None` to ring for ever."""
 
@@ -37,3 +49,6 @@ class Script:
     hang_up_reason: str | None = None
     answers_bye: bool = True
     digest: DigestRule | None = None
+    faults: Faults = Faults()
+    impairs_sent: Impairment | None = None
+    impairs_received: Impairment | None = None

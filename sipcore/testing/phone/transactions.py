@@ -13,6 +13,13 @@ _T2_S = 4.0  # RFC 3261 table 4: the longest pause between two copies
 _TIMEOUT_IN_T1 = 64
 
 
+class Responded(Protocol):
+    """A request of ours, which responses are for."""
+
+    def on_response(self, response: Message) -> None:
+        """Take a response."""
+
+
 class Wire(Protocol):
     """The phone's SIP port, as transactions and calls see it."""
 
@@ -26,8 +33,8 @@ class Wire(Protocol):
     def transmit(self, text: str, address: Address, call_id: str) -> None:
         """Send a message and note it in the call's trace."""
 
-    def expect_responses(self, branch: str, transaction: ClientTransaction) -> None:
-        """Hand the responses with this branch to `transaction`."""
+    def expect_responses(self, branch: str, method: str, transaction: Responded) -> None:
+        """Hand the responses with this branch to `transaction`; a CANCEL has the branch of its INVITE."""
 
 
 class Retransmission:
@@ -68,6 +75,11 @@ class ServerTransaction:
         self._response = response_text(self.request, self._source, code, to_tag=to_tag, reason=reason, headers=headers, body=body)
         self.replay()
 
+    def say(self, code: int, *, to_tag: str, headers: Sequence[Header] = ()) -> None:
+        """Send a response once, out of turn; copies of the request still get the one before."""
+        text = response_text(self.request, self._source, code, to_tag=to_tag, headers=headers)
+        self._wire.transmit(text, response_address(self.request, self._source), self.request.call_id)
+
     def repeat_until_acknowledged(self, give_up: Callable[[], None]) -> None:
         """Send the final response to an INVITE again and again until `acknowledge`; `give_up` runs after 64 T1."""
         self._copies = Retransmission(self._wire, self.replay, give_up)
@@ -89,12 +101,13 @@ class ClientTransaction:
     def __init__(self, wire: Wire, text: str, address: Address, call_id: str, branch: str, done: Callable[[int], None]) -> None:
         self._wire, self._text, self._address, self._call_id, self._done = wire, text, address, call_id, done
         self._is_done = False
-        wire.expect_responses(branch, self)
+        wire.expect_responses(branch, text.split(" ", 1)[0], self)
         self._copies = Retransmission(wire, self._send, lambda: self._finish(408))
         self._send()
 
-    def on_response(self, code: int) -> None:
+    def on_response(self, response: Message) -> None:
         """Take a response; a provisional one changes nothing."""
+        code = response.code
         if code >= 200 and not self._is_done:
             self._copies.stop()
             self._finish(code)
