@@ -19,20 +19,19 @@ from harness import Generator, in_ms
 
 async def measure(settings: argparse.Namespace, legs: int) -> dict[str, Any]:
     """One room."""
-    from sipcore import AsyncSwitch, Sleep
-    from sipcore.conference import Room
+    from sipcore import AsyncSwitch, ConferenceJoin
+    from sipcore.record import NIL_ID
 
     options = ["--send", "code", "--code-period-ms", "1000", "--window", str(settings.seconds), "--settle", "3", "--wait-s", "60"]
     options += ["--rtp-base", "20000", "--label", settings.label]
     async with AsyncSwitch(**harness.switch_settings(max_legs=max(4, legs))) as switch:
         with Generator(legs, *options) as generator:
             uris = [f"sip:{'ab'[number % 2]}{number // 2}@127.0.0.1:{generator.port}" for number in range(legs)]
-            calls = [switch.calls.create(destination=uri, actions=[Sleep(3_600_000)]) for uri in uris]
-            room = Room("bench")
-            for call in calls:
-                session = switch.session(call.id)
-                await session.answered
-                room.join(session)
+            join = ConferenceJoin("bench", entry_tone=False, exit_tone=False)
+            calls = [switch.calls.create(destination=uri, actions=[join]) for uri in uris]
+            while [call.record.conf_id for call in calls].count(NIL_ID):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            room = switch.exchange.conferences.room("bench")
             await asyncio.to_thread(generator.wait_for, "up", 60)
             dropped = sum(member.dropped for member in room.members)
             cpu_s, start_s = time.process_time(), time.monotonic()

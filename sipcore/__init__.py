@@ -21,7 +21,9 @@ if TYPE_CHECKING:
         Answer,
         Beep,
         Branch,
+        ConditionDatetime,
         ConditionVariable,
+        ConferenceJoin,
         Confirm,
         Connect,
         DigitsReceive,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         RecordingStart,
         RecordingStop,
         Reject,
+        Run,
         Sleep,
         Stop,
         Talk,
@@ -48,18 +51,24 @@ if TYPE_CHECKING:
         WebhookSend,
     )
     from sipcore.addresses import Address
+    from sipcore.audio_reading import AsyncAudioReader, AudioReader
     from sipcore.calls import AsyncCall
+    from sipcore.conference_record import Conference, ConferenceMember, ConferencePage
     from sipcore.config import Config
     from sipcore.errors import (
         ActionFailed,
         CallFailed,
         CallNotFound,
         CapacityError,
+        ConferenceNotFound,
+        ConferenceRefused,
         ConfigError,
         EngineError,
         Fault,
         InvalidRequest,
         InvalidState,
+        MemberNotFound,
+        QueueFull,
         RecordingNotFound,
         SipcoreError,
         SwitchClosed,
@@ -80,6 +89,14 @@ if TYPE_CHECKING:
         CallResumed,
         CallRinging,
         CallUpdated,
+        ConferenceCreated,
+        ConferenceEvent,
+        ConferenceJoined,
+        ConferenceLeft,
+        ConferenceRecordingFinished,
+        ConferenceRecordingStarted,
+        ConferenceTerminated,
+        ConferenceUpdated,
         DigitReceived,
         DigitsGathered,
         LegResult,
@@ -91,7 +108,11 @@ if TYPE_CHECKING:
         TransferRequested,
         TransferUpdated,
     )
+    from sipcore.flight.record import FlightRecord
+    from sipcore.live_audio import AudioFrame
+    from sipcore.load import LoadPlan, LoadReport
     from sipcore.plan import Plan, PlannedAction
+    from sipcore.quality import Quality
     from sipcore.record import CallRecord, Page
     from sipcore.recordings import Recording, RecordingPage
     from sipcore.switch import AsyncSwitch
@@ -106,7 +127,9 @@ _HOMES = {
         "Answer",
         "Beep",
         "Branch",
+        "ConditionDatetime",
         "ConditionVariable",
+        "ConferenceJoin",
         "Confirm",
         "Connect",
         "DigitsReceive",
@@ -123,6 +146,7 @@ _HOMES = {
         "RecordingStart",
         "RecordingStop",
         "Reject",
+        "Run",
         "Sleep",
         "Stop",
         "Talk",
@@ -133,18 +157,24 @@ _HOMES = {
         "WebhookSend",
     ),
     "sipcore.addresses": ("Address",),
+    "sipcore.audio_reading": ("AsyncAudioReader", "AudioReader"),
     "sipcore.calls": ("AsyncCall",),
+    "sipcore.conference_record": ("Conference", "ConferenceMember", "ConferencePage"),
     "sipcore.config": ("Config",),
     "sipcore.errors": (
         "ActionFailed",
         "CallFailed",
         "CallNotFound",
         "CapacityError",
+        "ConferenceNotFound",
+        "ConferenceRefused",
         "ConfigError",
         "EngineError",
         "Fault",
         "InvalidRequest",
         "InvalidState",
+        "MemberNotFound",
+        "QueueFull",
         "RecordingNotFound",
         "SipcoreError",
         "SwitchClosed",
@@ -165,6 +195,14 @@ _HOMES = {
         "CallResumed",
         "CallRinging",
         "CallUpdated",
+        "ConferenceCreated",
+        "ConferenceEvent",
+        "ConferenceJoined",
+        "ConferenceLeft",
+        "ConferenceRecordingFinished",
+        "ConferenceRecordingStarted",
+        "ConferenceTerminated",
+        "ConferenceUpdated",
         "DigitReceived",
         "DigitsGathered",
         "LegResult",
@@ -176,7 +214,11 @@ _HOMES = {
         "TransferRequested",
         "TransferUpdated",
     ),
+    "sipcore.live_audio": ("AudioFrame",),
+    "sipcore.load": ("LoadPlan", "LoadReport"),
+    "sipcore.flight.record": ("FlightRecord",),
     "sipcore.plan": ("Plan", "PlannedAction"),
+    "sipcore.quality": ("Quality",),
     "sipcore.record": ("CallRecord", "Page"),
     "sipcore.recordings": ("Recording", "RecordingPage"),
     "sipcore.switch": ("AsyncSwitch",),
@@ -186,18 +228,22 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped by module, as above
     "__version__",
-    "Action", "Amd", "Answer", "Beep", "Confirm", "Connect", "DigitsReceive", "DigitsSend", "Play", "Reject", "Talk", "Transfer",
-    "Branch", "ConditionVariable", "Fetch", "Goto", "Hangup", "Sleep", "Stop", "VariableSet", "WebhookSend",
+    "Action", "Amd", "Answer", "Beep", "Confirm", "Connect", "DigitsReceive", "DigitsSend", "Play", "Reject", "Run", "Talk", "Transfer",
+    "Branch", "ConditionDatetime", "ConditionVariable", "Fetch", "Goto", "Hangup", "Sleep", "Stop", "VariableSet", "WebhookSend",
     "Echo", "Hold", "Mute", "RecordingPause", "RecordingResume", "RecordingStart", "RecordingStop", "Unhold", "Unmute",
     "Recording", "RecordingFinished", "RecordingNotFound", "RecordingPage", "RecordingStarted",
-    "Address", "Config", "Plan", "PlannedAction",
+    "Address", "Config", "Plan", "PlannedAction", "LoadPlan", "LoadReport",
     "ActionFailed", "CallFailed", "CallNotFound", "CapacityError", "ConfigError", "EngineError", "Fault", "InvalidRequest", "InvalidState",
     "SipcoreError", "SwitchClosed", "SwitchDraining",
     "ActionFinished", "ActionStarted", "CallAnswered", "CallCreated", "CallDialing", "CallEvent", "CallHangingUp", "CallHangup",
     "CallHeld", "CallMediaStarted", "CallResumed", "CallRinging", "CallUpdated", "DigitReceived", "DigitsGathered", "LegResult",
+    "Conference", "ConferenceCreated", "ConferenceEvent", "ConferenceJoin", "ConferenceJoined", "ConferenceLeft", "ConferenceMember",
+    "ConferenceNotFound", "ConferencePage", "ConferenceRecordingFinished", "ConferenceRecordingStarted", "ConferenceRefused",
+    "ConferenceTerminated", "ConferenceUpdated", "MemberNotFound",
     "Registration",
+    "AsyncAudioReader", "AudioFrame", "AudioReader", "QueueFull",
     "AnswererDetected", "RtpSourceMoved", "RtpStopped", "TransferRequested", "TransferUpdated",
-    "CallRecord", "Page", "AsyncCall", "AsyncSwitch", "Call", "Switch",
+    "CallRecord", "FlightRecord", "Page", "Quality", "AsyncCall", "AsyncSwitch", "Call", "Switch",
 ]  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """How live audio of one leg crosses a wall: packets of 20 ms on a Unix socket of its own, `SOCK_SEQPACKET`.
 
 Call control listens at a name that nobody can guess (`AudioListener`); the engine connects to it and sends one packet for each tick of its
-clock: the number of the tick, how many packets it has taken so far, and what the far end said. In return it takes one packet a tick, which
-is samples and nothing else, and lets the far end hear it. The packets are the only clock: whoever writes sends as many as were taken.
+clock: the number of the tick, how many packets it has taken so far, and what the far end said; where that is wanted, what the far end
+heard in the same tick follows. In return it takes one packet a tick, which is samples and nothing else, and lets the far end hear it. The
+packets are the only clock: whoever writes sends as many as were taken.
 Either end closes the audio by closing its socket.
 """
 
@@ -20,7 +21,7 @@ HEAD: Final = struct.Struct("<II")
 """Number of the tick, packets taken; both modulo 2**32. The samples follow: 16 bit, in the byte order of the machine."""
 WRAP: Final = 1 << 32
 SAMPLE_BYTES: Final = 2
-MAX_PACKET_BYTES: Final = HEAD.size + 48_000 // TICKS_PER_S * SAMPLE_BYTES
+MAX_PACKET_BYTES: Final = HEAD.size + 2 * (48_000 // TICKS_PER_S * SAMPLE_BYTES)
 
 _CREDENTIALS: Final = struct.Struct("3i")
 

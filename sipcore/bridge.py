@@ -62,6 +62,7 @@ class Why(StrEnum):
     """Why a leg is ended."""
 
     NOT_NEEDED = "not needed"
+    ANSWERED_ELSEWHERE = "answered elsewhere"
     RANG_TOO_LONG = "rang too long"
     TALKED_TOO_LONG = "talked too long"
 
@@ -284,7 +285,8 @@ def _answered(one: Connecting, leg_id: str) -> Result:
 def _join(one: Connecting, leg_id: str) -> Result:
     losers = tuple(other for other in _in(one, *_CANDIDATES) if other != leg_id)
     joined = _moved(_moved(one, LegPhase.ENDING, *losers), LegPhase.JOINED, leg_id)
-    return replace(joined, phase=Phase.BRIDGED, peer_id=leg_id), (Join(leg_id), *(HangUpLeg(loser) for loser in losers))
+    endings = (HangUpLeg(loser, Why.ANSWERED_ELSEWHERE) for loser in losers)
+    return replace(joined, phase=Phase.BRIDGED, peer_id=leg_id), (Join(leg_id), *endings)
 
 
 def _leg_time_is_up(one: Connecting, given: LegTimeIsUp) -> Result:

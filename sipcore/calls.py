@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal, Protocol, Unpack, cast
 
-from sipcore.actions import Action, Amd, Answer, Beep, Connect, DigitsReceive, DigitsSend, Play, Reject, Talk, Transfer, parse_action
-from sipcore.actions.calling import ConnectOptions
+from sipcore.actions import (
+    Action,
+    Amd,
+    Answer,
+    Beep,
+    Connect,
+    DigitsReceive,
+    DigitsSend,
+    ListItem,
+    Play,
+    Reject,
+    Talk,
+    Transfer,
+    parse_action,
+)
+from sipcore.actions.calling import Confirm, ConnectOptions
+from sipcore.actions.conference import ConferenceJoin, ConferenceOptions
 from sipcore.actions.recording import (
     DEFAULT_ECHO_MS,
     Channels,
@@ -25,15 +41,25 @@ from sipcore.actions.recording import (
     Unmute,
 )
 from sipcore.addresses import Address
+from sipcore.audio_reading import AsyncAudioReader, AudioReader, Tap
+from sipcore.audio_writing import Audio
+from sipcore.call_audio import DEFAULT_RATE_HZ, spoken
+from sipcore.call_page import draw_call
 from sipcore.errors import ActionFailed, CallNotFound, Fault, InvalidRequest, InvalidState, RecordingNotFound, SwitchDraining
 from sipcore.events import CallEvent, CallHangup
 from sipcore.exchange import Exchange
+from sipcore.flight.access import take_flight
+from sipcore.flight.log import FlightLog
+from sipcore.flight.record import FlightRecord
+from sipcore.live_audio import AudioFrame
 from sipcore.paging import check_paging
 from sipcore.performer import Performer
+from sipcore.performing.now import perform_now
 from sipcore.performing.refused import NobodyAnswered
+from sipcore.quality import Quality, quality_of
 from sipcore.record import CallRecord, Page
 from sipcore.recordings import Recording
-from sipcore.request import parse_request, parse_requests
+from sipcore.request import CallRequest, parse_request, parse_requests
 from sipcore.session import Session
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.store_thread import StoreThread
@@ -55,6 +81,13 @@ class CallsHost(Protocol):
 
     async def trace(self, call_id: str) -> tuple[TracedMessage, ...]:
         """What the engine kept of the call's SIP messages."""
+
+    def now(self) -> datetime:
+        """The time of day."""
+
+    @property
+    def flights(self) -> FlightLog:
+        """What is remembered of calls, also while the switch closes; raises `SwitchClosed` before it was open."""
 
     def session(self, call_id: str) -> Session | None:
         """A call that is not over, also while the switch closes."""
@@ -111,9 +144,26 @@ class AsyncCall:
         return self._session.first_play_at
 
     @property
+    def first_audio_at(self) -> datetime | None:
+        """When the first RTP packet of the far end came, to within about 10 ms; `None`: not yet, or `await_audio` was not asked."""
+        return self._session.first_audio_at
+
+    def await_audio(self) -> None:
+        """Note when the first RTP packet of the far end comes; to be asked when the call is dialled (`CallDialing`), or later."""
+        self._session.await_audio()
+
+    @property
     def history(self) -> tuple[CallEvent, ...]:
         """Every event so far; complete when the last one is `CallHangup`."""
         return tuple(self._session.history)
+
+    def quality(self) -> Quality | None:
+        """How good the call is to hear, from its begin until about a second ago, and at its end in all; `None` while there is no audio."""
+        statistics = self._session.statistics
+        return None if statistics is None else quality_of(statistics)
+
+    def _repr_html_(self) -> str:
+        return draw_call(self.record, self.quality(), self.history)
 
     async def wait(self, timeout_s: float | None = None) -> CallRecord:
         """The final record, when the call is over.
@@ -290,6 +340,20 @@ class AsyncCall:
             raise RecordingNotFound(recording_id)
         return found
 
+    async def join_conference(self, conference: str, **options: Unpack[ConferenceOptions]) -> str:
+        """Join a conference by name or id, until the call leaves it; `options` are the others of `ConferenceJoin`.
+
+        `mute` and `unmute` work meanwhile, from another task; other actions wait until it has left.
+
+        Returns:
+            Why it has left: `key`, `duration`, `kicked` or `ended`.
+
+        Raises:
+            ActionFailed: there is no such conference, it is full, or the call has no live audio.
+        """
+        await self.perform(ConferenceJoin(conference, **options))
+        return self.variables["conference.left_by"]
+
     async def detect_answerer(
         self, *, waits_for_beep: bool = False, duration_ms: int = 5000, beep_timeout_s: float = 60.0
     ) -> Literal["human", "machine", "notsure"]:
@@ -302,6 +366,67 @@ class AsyncCall:
             Amd(machine_handle="continue", waits_for_beep=waits_for_beep, duration_ms=duration_ms, beep_timeout_s=beep_timeout_s)
         )
         return cast("Literal['human', 'machine', 'notsure']", self.variables["amd.status"])
+
+    def audio(self, rate_hz: int = DEFAULT_RATE_HZ, tap: Tap = "far") -> AsyncAudioReader:
+        """What the far end says from now on, 20 ms at a time, until the call is over: `async for frame in call.audio(): ...`.
+
+        `frame.samples` is int16 numpy, `frame.position` the clock in samples, `frame.lost` how many are missing just before. Any number of
+        readers get all of it each. For one that does not read, `max_unread_audio_s` of the configuration is kept, and the oldest lost.
+
+        Args:
+            rate_hz: 8,000 to 48,000; 8,000 is what most calls have.
+            tap: `far`: what the far end says; `near`: all that it hears; `both`: two columns, far and near.
+
+        Raises:
+            TypeError, ValueError: `rate_hz` or `tap` cannot be.
+            InvalidState: there is no audio yet.
+            ActionFailed: from the loop: the engine has no audio for this call.
+        """
+        return self._session.audio.read(rate_hz, tap)
+
+    def audio_in_thread(self, rate_hz: int = DEFAULT_RATE_HZ, tap: Tap = "far") -> AudioReader:
+        """As `audio`, to be read by one other thread with `for`."""
+        return self._session.audio.read_in_thread(rate_hz, tap)
+
+    def write(self, audio: Audio, rate_hz: int = DEFAULT_RATE_HZ) -> asyncio.Future[bool]:
+        """Let the far end hear this, after all that was written before and beside what is played; await it to know that it was played.
+
+        It is queued at once, awaited or not. Cancelling the future, or the task that awaits it, drops what of it is not played. A caller
+        who is not answered hears it as early media.
+
+        Args:
+            audio: int16 samples in one dimension, floats from -1 to 1 (clipped beyond), 16-bit little-endian bytes, a frame of `audio`, or
+                an asynchronous iterator of any of these, of which one second is taken in advance. What an iterator raises comes from the
+                await, when all before it is played.
+            rate_hz: Of the audio, 8,000 to 48,000; frames say it themselves.
+
+        Returns:
+            Awaited: True when it was played, False when `clear` has dropped some of it.
+
+        Raises:
+            TypeError, ValueError: this is no such audio; at once.
+            QueueFull: more than `max_queued_audio_s` of the configuration would wait; at once, and nothing is taken.
+            InvalidState: the call is not up; or, awaited, over before all was played.
+        """
+        return self._session.audio.write(audio, rate_hz)
+
+    def speech(
+        self, text: str, language: str = "en-US", gender: Literal["female", "male", "neutral"] = "female"
+    ) -> AsyncIterator[AudioFrame]:
+        """A text spoken, for `write`: each piece as soon as it is made, so that the first is heard at once, and `clear` silences the rest.
+
+        What is said often is better said by `talk`, which keeps it. What is wrong with the text is raised by who reads this.
+        """
+        return spoken(self._performer.host.library, text, language, gender)
+
+    def clear(self) -> float:
+        """Drop what was written and is not played, for barge-in; how many seconds that was. At most 60 ms more are heard."""
+        return self._session.audio.clear()
+
+    @property
+    def queued_s(self) -> float:
+        """What was written and is not played yet, in seconds, as far as iterators have given it."""
+        return self._session.audio.queued_s
 
     async def echo(self, duration_ms: int = DEFAULT_ECHO_MS) -> None:
         """Let the far end hear itself for so long."""
@@ -323,9 +448,11 @@ class AsyncCall:
         """Take it back."""
         await self.perform(Unhold())
 
-    async def transfer(self, target: Address | str, timeout_s: float = 60.0) -> None:
-        """Ask the far end to call `target` in our place (REFER); the call is over when it has."""
-        await self.perform(Transfer(target, timeout_s))
+    async def transfer(
+        self, target: Address | str, timeout_s: float = 60.0, *, attended: bool = False, confirm: Confirm | None = None
+    ) -> None:
+        """Hand the far end over to `target`, by REFER or `attended`; the call is over when it is there. As `Transfer`."""
+        await self.perform(Transfer(target, timeout_s, attended=attended, confirm=confirm))
 
     async def perform(self, action: Action | Mapping[str, Any]) -> tuple[AsyncCall, ...]:
         """Carry out one action, as an action list does; the legs of a `connect`.
@@ -337,6 +464,18 @@ class AsyncCall:
         """
         legs = await self._performer.order(parse_action(action))
         return tuple(AsyncCall(leg, self._performer.of(leg)) for leg in legs)
+
+    async def perform_now(self, action: Action | Mapping[str, Any]) -> None:
+        """Carry out one action beside the one that runs, not after it: `mute`, `hold`, recording, or something to be heard.
+
+        No action event tells of it. What is heard goes on after this has returned, until the call plays something else.
+
+        Raises:
+            InvalidRequest: the action is wrong, or has to wait for its turn; names every fault.
+            InvalidState: the call is not up, or is playing something already.
+            ActionFailed: it could not be done.
+        """
+        await perform_now(self._performer, parse_action(action))
 
 
 class AsyncCalls:
@@ -351,7 +490,7 @@ class AsyncCalls:
         *,
         destination: object = None,
         source: object = None,
-        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        actions: Sequence[ListItem] | None = None,
         trunk: str | None = None,
         variables: Mapping[str, str] | None = None,
         user_id: int = 1,
@@ -392,6 +531,10 @@ class AsyncCalls:
         _check_object(body)
         return [self.of(session) for session in exchange.place_all(parse_requests(body, user_id))]
 
+    def place(self, request: CallRequest) -> Session:
+        """Place a call that was parsed already; raises as `create`."""
+        return self._taking().place(request)
+
     def live(self, call_id: str) -> AsyncCall | None:
         """A call that is not over; `None` when there is none of this id."""
         session = self._switch.session(call_id)
@@ -412,6 +555,16 @@ class AsyncCalls:
         if record is None or user_id not in {None, record.user_id}:
             raise CallNotFound(call_id)
         return record
+
+    async def quality(self, call_id: str, *, user_id: int | None = None) -> Quality | None:
+        """How good a call is to hear, or was; `None` when it has no audio. With `user_id` only of this user's.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        record = await self.get(call_id, user_id=user_id)
+        call = self.live(call_id)
+        return record.quality if call is None else call.quality()
 
     async def list(self, page_size: int = DEFAULT_PAGE_SIZE, page_token: str | None = None, *, user_id: int | None = None) -> Page:
         """One page of calls, newest first.
@@ -454,6 +607,33 @@ class AsyncCalls:
         """
         await self.get(call_id, user_id=user_id)
         return await self._switch.trace(call_id)
+
+    async def flight(self, call_id: str, *, legs: bool = True, user_id: int | None = None) -> FlightRecord:
+        """All that the flight recorder has of a call: SIP messages, events, actions and RTP second by second, secrets blanked.
+
+        Those of the last calls are kept (`flight_calls`, `flight_mb`). `sipcore.flight.page.draw_page` makes a page of HTML of it; there
+        are `text`, `mermaid` and `svg` too.
+
+        Args:
+            call_id: Of the call.
+            legs: With the calls that were made for it by `connect`.
+            user_id: As that of `trace`.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        record = await self.get(call_id, user_id=user_id)
+        records = [record]
+        for leg_id in record.chained_call_ids if legs else ():
+            with suppress(CallNotFound):
+                records.append(await self.get(leg_id, user_id=user_id))
+        return await take_flight(self._switch.flights, records, self._switch.trace, self._switch.now().timestamp())
+
+    async def flights(self, limit: int = 200) -> tuple[FlightRecord, ...]:
+        """Those of the last calls that the flight recorder remembers, each by itself; also while the switch closes."""
+        log = self._switch.flights
+        records = [record for call_id in log.call_ids[-limit:] if (record := log.record(call_id)) is not None]
+        return tuple([await take_flight(log, [record], self._switch.trace, self._switch.now().timestamp()) for record in records])
 
     def _taking(self) -> Exchange:
         exchange = self._switch.exchange

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from media.mixer import mix_minus
+from media.recording import mix
 from media.wav import Samples
-from sipcore.audiowire import TICK_S
+from sipcore.audiowire import TICK_S, TICKS_PER_S
 from sipcore.live_audio import AudioFrame, AudioLine
 from sipcore.session import Session
 
@@ -24,6 +25,13 @@ _PATIENCE_TICKS: Final = 100
 _MAX_PATIENCE_TICKS: Final = 6000
 _AHEAD_FRAMES: Final = 3
 """So much may wait to be heard by a member; beyond it a frame is left out."""
+_EAR: Final = "ear"
+"""Who hears all and says nothing, beside the members; no call id."""
+
+Sound = Callable[[int], Samples]
+"""Makes a sound at a rate in Hz."""
+Ear = Callable[[Samples, int], None]
+"""Gets one frame of 20 ms and its rate in Hz; must not block."""
 
 
 class Member:
@@ -34,7 +42,7 @@ class Member:
         dropped: Frames that were left out, on either way, because they came too late or too early.
     """
 
-    def __init__(self, session: Session, on_end: Callable[[], None]) -> None:
+    def __init__(self, session: Session, on_end: Callable[[str], None]) -> None:
         self.session = session
         self.is_muted = False
         self.dropped = 0
@@ -42,7 +50,7 @@ class Member:
         self._is_flowing = False
         self._spare_ticks = 0
         self._patience_ticks = _PATIENCE_TICKS
-        self._line: AudioLine = session.open_audio(self._take, on_end)
+        self._line: AudioLine = session.open_audio(self._take, lambda: on_end(self._line.error))
 
     def _take(self, frame: AudioFrame) -> None:
         self._said.append(frame.samples)
@@ -67,6 +75,11 @@ class Member:
             self.dropped += 1
             self._spare_ticks = 0
 
+    @property
+    def rate_hz(self) -> int:
+        """Of its audio; 0 before the first frame. The same for all workers of a switch."""
+        return self._line.rate_hz
+
     def hear(self, samples: Samples) -> None:
         """Let it hear this."""
         if self._line.queued_samples >= _AHEAD_FRAMES * len(samples):
@@ -82,17 +95,23 @@ class Member:
 
 
 class Room:
-    """Its members hear each other; it exists as long as there are any.
+    """Its members hear each other; it works as long as there are any.
 
     Args:
         name: Of the room.
         on_empty: Called when the last member has left.
+
+    Attributes:
+        ear: Gets all that is said in the room, muted members left out, as long as there are members.
     """
 
     def __init__(self, name: str, on_empty: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self.ear: Ear | None = None
         self._on_empty = on_empty
         self._members: dict[str, Member] = {}
+        self._waiting_sounds: list[tuple[str, Sound]] = []
+        self._sounds: list[tuple[str, Samples]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -100,11 +119,17 @@ class Room:
         """In the order in which they came."""
         return tuple(self._members.values())
 
-    def join(self, session: Session) -> Member:
-        """Take a call in; one that is in already stays as it is."""
+    def join(self, session: Session, on_end: Callable[[str], None] | None = None) -> Member:
+        """Take a call in; one that is in already stays as it is.
+
+        Args:
+            session: The call.
+            on_end: Called when its audio is over, with why when it could not even begin; it has to `leave`, which is all that is done
+                otherwise.
+        """
         call_id = session.id
         if call_id not in self._members:
-            self._members[call_id] = Member(session, lambda: self.leave(call_id))
+            self._members[call_id] = Member(session, on_end or (lambda _: self.leave(call_id)))
         if self._timer is None:
             self._wait(asyncio.get_running_loop().time() + TICK_S)
         return self._members[call_id]
@@ -119,11 +144,18 @@ class Room:
             self.close()
             self._on_empty()
 
+    def sound(self, make: Sound, by: str = "") -> None:
+        """Let all members hear a sound, beside what they say; not the one it is made `by`, by call id, in the room or out of it already."""
+        if self._members:
+            self._waiting_sounds.append((by, make))
+
     def close(self) -> None:
         """Let all out. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._waiting_sounds.clear()
+        self._sounds.clear()
         members, self._members = self._members, {}
         for member in members.values():
             member.close()
@@ -133,6 +165,24 @@ class Room:
 
     def _tick(self, when: float) -> None:
         self._wait(when + TICK_S)
+        rate_hz = next((member.rate_hz for member in self._members.values() if member.rate_hz), 0)
+        if not rate_hz:
+            return
         said = {call_id: frame for call_id, member in self._members.items() if (frame := member.next_frame()) is not None}
-        for call_id, samples in mix_minus(said, self._members).items():
-            self._members[call_id].hear(samples)
+        self._add_sounds(said, rate_hz)
+        heard = mix_minus(said, [*self._members, _EAR])
+        if self.ear is not None:
+            self.ear(heard.get(_EAR, np.zeros(rate_hz // TICKS_PER_S, np.int16)), rate_hz)
+        for call_id, samples in heard.items():
+            if call_id in self._members:
+                self._members[call_id].hear(samples)
+
+    def _add_sounds(self, said: dict[str, Samples], rate_hz: int) -> None:
+        """Each is part of what its maker says, so that he is the one who does not hear it."""
+        self._sounds += [(by, make(rate_hz)) for by, make in self._waiting_sounds]
+        self._waiting_sounds.clear()
+        size = rate_hz // TICKS_PER_S
+        for by, samples in self._sounds:
+            frame = np.pad(samples[:size], (0, max(0, size - len(samples))))
+            said[by] = mix(said[by], frame) if by in said else frame
+        self._sounds = [(by, samples[size:]) for by, samples in self._sounds if len(samples) > size]

@@ -121,6 +121,14 @@ class Config(BaseModel):
     """How long one recording may be; it ends then."""
     recording_max_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
     """What one recording may write while it runs, in MiB: about 2 a minute; it ends then."""
+    max_conferences: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """The most conferences at once."""
+    max_conference_members: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """The most calls in one conference."""
+    conference_entry_tone: bool = True
+    """Whether the others hear a tone when somebody joins, where nothing else is said."""
+    conference_exit_tone: bool = True
+    """The same when somebody leaves."""
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("sipcore") / "audio")
     """Prepared audio; may be deleted at any time."""
     cache_max_mb: Annotated[int, Field(ge=1)] = 1024
@@ -143,6 +151,14 @@ class Config(BaseModel):
     """How long a call may last after the answer before it ends with `timeout`."""
     kept_digits: Annotated[int, Field(ge=1, le=1000)] = 100
     """Keys pressed that wait for a `digits_receive`; more are told as events only."""
+    flight_calls: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """How many calls the flight recorder remembers; 0: none."""
+    flight_mb: Annotated[int, Field(ge=1, le=4096)] = 32
+    """What it may take for them, in MiB."""
+    max_queued_audio_s: Annotated[float, Field(gt=0, le=86_400)] = 900.0
+    """How much audio that was written to a call may wait to be played."""
+    max_unread_audio_s: Annotated[float, Field(ge=0.02, le=600)] = 5.0
+    """How much audio of a call waits for a reader that does not read; then the oldest is lost."""
     hangup_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long we wait for the far end to confirm a BYE or CANCEL before the record is closed."""
 

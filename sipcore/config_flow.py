@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from sipcore.actions import MAX_ACTIONS, MAX_LOOPS
+from sipcore.actions.calling import IN_ORDER_RING_S
 from sipcore.flow import FlowLimits
 from sipcore.variables import VariableLimits
 
@@ -18,6 +19,12 @@ class FlowConfig(BaseModel):
 
     max_actions: Annotated[int, Field(ge=1, le=MAX_ACTIONS)] = MAX_ACTIONS
     """Actions in one list."""
+    max_text_chars: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    """Characters of the text of one `talk`, markup included."""
+    max_pauses_s: Annotated[float, Field(ge=0, le=3600)] = 300.0
+    """The pauses of one text in SSML together."""
+    ring_in_order_s: Annotated[float, Field(gt=0, le=600)] = IN_ORDER_RING_S
+    """How long each destination of a `connect` rings that rings one after the other, where the action does not say."""
     max_loop_count: Annotated[int, Field(ge=1, le=MAX_LOOPS)] = MAX_LOOPS
     """How often one `goto` may go back."""
     max_steps: Annotated[int, Field(ge=1, le=100_000)] = 1000

@@ -102,6 +102,8 @@ class Transfer:
 
     call_id: str
     target_uri: str
+    replaced_id: str = ""
+    """The leg that the far end is to take our place in (RFC 3891), one of the same group; its far end is the target then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Hangup:
     """End the leg: CANCEL before the answer, BYE after it (RFC 3261 §9, §15); an incoming call that is not answered is refused with 603."""
 
     call_id: str
+    reason: str = ""
+    """Value of the Reason header (RFC 3326); empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,13 @@ class AwaitDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitAudio:
+    """Tell by `AudioArrived` when the first RTP packet of this leg has come, to within about 10 ms; otherwise nobody is told."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
     """Let two legs of one group hear each other, both ways. A leg bridged with itself hears itself."""
 
@@ -250,6 +261,8 @@ class OpenAudio:
     call_id: str
     audio_id: str
     address: str
+    hears_near: bool = False
+    """Carry what the far end hears, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +304,7 @@ CallCommand = (
     | SendDigits
     | StopDigits
     | AwaitDigits
+    | AwaitAudio
     | Bridge
     | Unbridge
     | Mute
@@ -454,6 +468,24 @@ class RtpStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioArrived:
+    """The first RTP packet of a leg has come; only after `AwaitAudio`, once for each."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStatistics:
+    """How the RTP stream of a leg does, about once a second while it has media; an engine need not tell it."""
+
+    call_id: str
+    statistics: RtpStatistics
+    """From the begin of the call until now; the last of them are in `CallDisconnected`."""
+    jitter_ms: float = 0.0
+    """Interarrival jitter now (RFC 3550 §6.4.1), not the mean."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallDisconnected:
     """The leg is over, and its place in the group is free again.
 
@@ -498,6 +530,8 @@ Event = (
     | RtpSilent
     | TransferAsked
     | TransferProgressed
+    | AudioArrived
+    | MediaStatistics
     | CallDisconnected
     | RegistrationChanged
     | EngineFault

@@ -7,8 +7,12 @@
     ├── CapacityError        no room for another call now; try again later
     ├── CallNotFound         no call has this id
     ├── RecordingNotFound    no recording has this id
+    ├── ConferenceNotFound   no conference has this id or name
+    ├── MemberNotFound       a call is not in this conference
+    ├── ConferenceRefused    a conference cannot do now what it is asked for
     ├── CallFailed           a call that was waited for ended before it was answered
     ├── ActionFailed         what a handler asked a call to do could not be done; the call goes on
+    ├── QueueFull            more audio was written than may wait to be played
     ├── SwitchClosed         the switch is not open (any more)
     │   └── SwitchDraining   it is about to close: calls go on, new ones are not taken
     └── EngineError          PJSIP could not be started here
@@ -83,6 +87,30 @@ class RecordingNotFound(SipcoreError, LookupError):
         super().__init__(f"no recording {recording_id!r}")
 
 
+class ConferenceNotFound(SipcoreError, LookupError):
+    """No conference has the id or the name `conference`."""
+
+    def __init__(self, conference: str) -> None:
+        self.conference = conference
+        super().__init__(f"no conference {conference!r}")
+
+
+class MemberNotFound(SipcoreError, LookupError):
+    """The call `call_id` is not in the conference `conference_id`."""
+
+    def __init__(self, conference_id: str, call_id: str) -> None:
+        self.conference_id, self.call_id = conference_id, call_id
+        super().__init__(f"call {call_id!r} is not in conference {conference_id}")
+
+
+class ConferenceRefused(SipcoreError):
+    """The conference `conference_id` cannot do now what it is asked for."""
+
+    def __init__(self, conference_id: str, why: str) -> None:
+        self.conference_id, self.why = conference_id, why
+        super().__init__(f"conference {conference_id}: {why}")
+
+
 class CallFailed(SipcoreError):
     """A call ended without an answer; `reason` is its hangup reason, `sip_code` the final answer (0: none came)."""
 
@@ -97,6 +125,14 @@ class ActionFailed(SipcoreError):
     def __init__(self, call_id: str, action_type: str, detail: str) -> None:
         self.call_id, self.action_type, self.detail = call_id, action_type, detail
         super().__init__(f"call {call_id}: {action_type} failed: {detail}")
+
+
+class QueueFull(SipcoreError):
+    """`written_s` seconds of audio were to be played after `queued_s` others, and `limit_s` may wait."""
+
+    def __init__(self, queued_s: float, written_s: float, limit_s: float) -> None:
+        self.queued_s, self.written_s, self.limit_s = queued_s, written_s, limit_s
+        super().__init__(f"{queued_s:.1f} s of audio wait to be played: {written_s:.1f} s more are over the limit of {limit_s:g} s")
 
 
 class SwitchClosed(SipcoreError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sipcore.conference_record import Conference
 from sipcore.record import CallRecord
 from sipcore.recordings import Recording
 
@@ -203,6 +204,61 @@ class RecordingFinished(CallEvent):
     """A recording is over, and its file is there: or there is none, then `recording.error` says why."""
 
     record: CallRecord
+    recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceEvent(CallEvent):
+    """Base of all events of a conference; `conference` is as it is after that.
+
+    `call_id` is the call that it is about, empty when it is about none. Those of a call that joins, leaves or is muted are among its own
+    events; the others are told to who listens to the whole switch.
+    """
+
+    conference: Conference
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceCreated(ConferenceEvent):
+    """There is a new conference; `call_id` is the call that made it by joining."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceJoined(ConferenceEvent):
+    """A call has joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceUpdated(ConferenceEvent):
+    """A member was muted, or is heard again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceLeft(ConferenceEvent):
+    """A call has left.
+
+    `reason` is `key`, `duration`, `kicked`, `ended` (the conference), `hangup` (the call), `left` (given up) or `audio` (it has none).
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceTerminated(ConferenceEvent):
+    """A conference is over; `call_id` is the call whose leaving ended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceRecordingStarted(ConferenceEvent):
+    """A conference is being recorded."""
+
+    recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceRecordingFinished(ConferenceEvent):
+    """A recording of a conference is over, and its file is there: or there is none, then `recording.error` says why."""
+
     recording: Recording
 
 

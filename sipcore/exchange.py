@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,23 +20,31 @@ from sipcore import referral
 from sipcore.actions import Action, Connect
 from sipcore.addresses import Address, parse_address
 from sipcore.clock import Clock, RisingTime
+from sipcore.conference_registry import ConferenceLimits, ConferenceRegistry
 from sipcore.config import Config
+from sipcore.crossing import Crossings, Places
 from sipcore.dialing import Dialing
 from sipcore.engine import (
     Acceptance,
+    Bridge,
     CallDisconnected,
     Command,
     Engine,
     EngineFault,
     Event,
+    MediaStatistics,
     Offer,
     RecordingFinished,
     Refusal,
     RegistrationChanged,
     TransferAsked,
+    Unbridge,
 )
 from sipcore.errors import CapacityError, Fault, InvalidRequest, SipcoreError
 from sipcore.events import CallEvent
+from sipcore.flight.log import FlightLog
+from sipcore.forks import HomeProcess
+from sipcore.ids import new_id
 from sipcore.inbound import Rule, call_type, choose, is_anonymous, parties
 from sipcore.listeners import Listeners
 from sipcore.performer import Performer
@@ -47,7 +54,7 @@ from sipcore.recorder import Recorder, RecordingLimits
 from sipcore.registrations import Registrations
 from sipcore.request import CallRequest, check_actions, check_request
 from sipcore.runner import end, run_list
-from sipcore.session import Session, Timeouts
+from sipcore.session import RETRY_AFTER_S, SERVICE_UNAVAILABLE, Session, Timeouts
 from sipcore.store_thread import StoreThread
 from sipcore.trunk import Extras, Trunk, Trunks
 from sipcore.web import WebClient
@@ -89,24 +96,39 @@ class Exchange:
             hangup_s=config.hangup_timeout_s,
             silence_s=config.rtp_timeout_s,
             kept_digits=config.kept_digits,
+            max_queued_audio_s=config.max_queued_audio_s,
+            max_unread_audio_s=config.max_unread_audio_s,
             is_moved_audio_refused=config.rtp_source_change == "end",
         )
         self.web = WebClient(allow_private=config.allow_private_urls, timeout_s=config.flow.web_timeout_s)
         self.flow_limits = config.flow.limits
         self.max_fetch_bytes = config.flow.fetch_max_bytes
+        self.ring_in_order_s = config.flow.ring_in_order_s
         limits = RecordingLimits(config.recording_max_s, config.recording_max_mb * 2**20)
         self.recorder = Recorder(config.recordings_dir, limits, store, self)
+        conference_limits = ConferenceLimits(
+            config.max_conferences, config.max_conference_members, config.conference_entry_tone, config.conference_exit_tone
+        )
+        self.conferences = ConferenceRegistry(conference_limits, store, self.recorder, self)
         self._rules = rules
+        self._home = HomeProcess()
+        self.flights = FlightLog(config.flight_calls, config.flight_mb * 2**20)
+        """What happened to these calls, and to those that were last."""
+        self.as_call: Callable[[Session], object] = lambda session: session
+        """What code of the user's is given for a call: whoever has a better form for that says so."""
         self._phones = {phone.username: phone.caller_id for phone in config.phones}
         self._performers: dict[str, Performer] = {}
         self._media_threads = {kind: ThreadPoolExecutor(threads, f"sipcore-{kind}") for kind, threads in THREADS.items()}
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[str, Session] = {}
         self._groups: dict[str, set[str]] = {}
+        self._places = Places(engine)
+        self._crossings = Crossings()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._work: dict[str, set[asyncio.Task[Any]]] = {}
         self._handlers: set[asyncio.Task[Any]] = set()
         self._listeners = Listeners()
+        self._listeners.add(self.flights.tell)
         self.registrations = Registrations(self._trunks.registrations(), engine.submit, clock)
 
     # ------------------------------------------------------------------------------------------------ new calls
@@ -131,14 +153,16 @@ class Exchange:
         for call_id, request in zip(self._reserve(requests), requests, strict=True):
             trunk = self._dialing.route(request.destination, request.trunk)
             source = request.source or self._dialing.source(trunk)
-            session = self._new_session(self._new_record(call_id, source, request.destination, request.user_id), call_id)
+            record = self._new_record(call_id, source, request.destination, request.user_id)
+            session = self._new_session(record, call_id, self._timeouts_of(request))
             session.event_url, session.trunk, session.legs = request.event_url, _name(trunk), request.legs_needed
             sessions.append(session)
         for session, request in zip(sessions, requests, strict=True):
             session.variables.update(request.variables)
             session.begin()
             self._dialing.start(session)
-            self._run_list(session, request.actions)
+            if not request.is_handled:
+                self._run_list(session, request.actions)
         return sessions
 
     def receive(self, offer: Offer) -> Acceptance | Refusal:
@@ -148,7 +172,14 @@ class Exchange:
         if rule is None:
             log.info("refused: no rule takes a call to %s from %s (%s)", who.destination, who.source, offer.trunk or offer.source)
             return Refusal(404)
-        record = self._new_record(str(uuid.uuid4()), who.source, who.destination, user_id=1)
+        record = self._new_record(new_id(), who.source, who.destination, user_id=1)
+        legs = self._room_for(rule.legs_needed)
+        try:
+            self._places.reserve_further(record.id, legs)
+        except CapacityError as error:
+            log.warning("refused: %s", error)
+            return Refusal(SERVICE_UNAVAILABLE, headers=(("Retry-After", str(RETRY_AFTER_S)),))
+        legs = self._places.in_first(legs)
         record = replace(
             record, direction="incoming", type=call_type(offer, who), status=call_rules.Status.RINGING, tm_ringing=record.tm_create
         )
@@ -160,7 +191,6 @@ class Exchange:
             self._run_list(session, rule.actions)
         else:
             self.spawn(session, lambda: self._handle(session, rule))
-        legs = self._room_for(rule.legs_needed)
         trunk = self._trunks.get(offer.trunk)
         if trunk is None:
             return Acceptance(session.id, session.id, legs)
@@ -174,10 +204,8 @@ class Exchange:
         """
         place = f"{rule.place}.actions" if rule.place else "actions"
         faults = check_actions(rule.actions, self.library, self._dialing.route, place, self._config.flow)
-        if (needed := rule.legs_needed) > self._engine.leg_capacity:
-            faults.append(
-                Fault(place, f"such a call needs {needed} legs at once, a worker of this machine holds {self._engine.leg_capacity}")
-            )
+        if (needed := rule.legs_needed) > self._config.max_legs:
+            faults.append(Fault(place, f"such a call needs {needed} legs at once, this switch has max_legs = {self._config.max_legs}"))
         if needed < 1:
             faults.append(Fault("legs", "a call has at least one leg, its own"))
         if faults:
@@ -211,7 +239,8 @@ class Exchange:
             is_hidden = action.anonymous == "yes" or (action.anonymous == "auto" and is_anonymous(source))
             source = replace(source, name=action.source_name or source.name)
             record = self._new_record(leg_id, source, destination, caller.record.user_id)
-            leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), caller.group_id, timeouts)
+            group_id = self._places.group_for(caller.group_id, lambda group: len(self._groups.get(group, ())))
+            leg = self._new_session(replace(record, master_call_id=caller.id, flow_id=caller.record.flow_id), group_id, timeouts)
             leg.event_url, leg.trunk = caller.event_url, _name(trunk)
             leg.extras = Extras(is_hidden, tuple(action.headers.items()))
             leg.listen(listener)
@@ -249,6 +278,8 @@ class Exchange:
         if isinstance(event, RecordingFinished):  # may come after its call
             self.recorder.on_event(event)
             return
+        if isinstance(event, MediaStatistics):
+            self.flights.measure(event, self.clock.now().timestamp())
         session = self._sessions.get(event.call_id)
         if session is not None and isinstance(event, TransferAsked):
             referral.answer(session, event, self)
@@ -265,7 +296,14 @@ class Exchange:
     # ------------------------------------------------------------------------------------ for sessions and runners
 
     def submit(self, command: Command) -> None:
-        """Give a command to the engine."""
+        """Give a command to the engine.
+
+        Raises:
+            SwitchClosed: this process is a fork of the one that the call belongs to.
+        """
+        self._home.check()
+        if isinstance(command, Bridge | Unbridge) and self._crossings.take(command, self._sessions):
+            return
         self._engine.submit(command)
 
     def tell(self, event: CallEvent) -> None:
@@ -288,8 +326,22 @@ class Exchange:
                 task.cancel()
 
     def work(self, session: Session, task: Coroutine[Any, Any, list[Session]]) -> asyncio.Task[list[Session]]:
-        """Run a part of a call that is cancelled when the call ends."""
+        """Run a part of a call that is cancelled when the call ends.
+
+        Raises:
+            SwitchClosed: as `submit`.
+        """
+        if not self._home.is_here:
+            task.close()
+            self._home.check()
         return self._started(session, task)
+
+    def run_function(self, session: Session, task: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
+        """Run code of the user's within an action list; it ends as a handler does."""
+        started = self._started(session, task)
+        self._handlers.add(started)
+        started.add_done_callback(self._handlers.discard)
+        return started
 
     def check_actions(self, actions: Sequence[Action], place: str) -> None:
         """Whether this switch can do what a list asks for.
@@ -318,7 +370,7 @@ class Exchange:
         members.discard(session.id)
         if not members:
             del self._groups[session.group_id]
-            self._engine.release(session.group_id)
+            self._places.release(session.group_id)
 
     def in_background(self, work: Work, kind: Kind) -> asyncio.Future[PreparedAudio]:
         """Run blocking media work on a thread of this kind."""
@@ -351,6 +403,7 @@ class Exchange:
             _, stuck = await asyncio.wait(self._handlers, timeout=HANDLER_GRACE_S)
             for task in stuck:
                 log.error("%s: its handler does not end, though it was cancelled", task.get_name())
+        await self.conferences.close()
         await self.recorder.close()
         await self.web.close()
         await self._loop.run_in_executor(None, self.library.close)
@@ -361,26 +414,28 @@ class Exchange:
 
     def _check(self, requests: Sequence[CallRequest]) -> None:
         faults: list[Fault] = []
-        capacity = self._engine.leg_capacity
         for request in requests:
             faults += check_request(request, self.library, self._dialing.route, self._config.flow)
-            if (needed := request.legs_needed) > capacity:
-                faults.append(Fault("actions", f"the call needs {needed} legs at once, a worker of this machine holds {capacity}"))
+            if (needed := request.legs_needed) > self._config.max_legs:
+                faults.append(Fault("actions", f"the call needs {needed} legs at once, this switch has max_legs = {self._config.max_legs}"))
         if faults:
             raise InvalidRequest(list(dict.fromkeys(faults)))
+
+    def _timeouts_of(self, request: CallRequest) -> Timeouts:
+        return self._timeouts if request.ring_timeout_s is None else replace(self._timeouts, dial_s=request.ring_timeout_s)
 
     def _room_for(self, legs: int) -> int:
         """One more where a far end may transfer: until the third answers, all three are up."""
         is_spare = legs > 1 and any(trunk.config.allows_refer for trunk in self._trunks)
-        return min(legs + 1, self._engine.leg_capacity) if is_spare else legs
+        return max(legs, min(legs + 1, self._engine.leg_capacity)) if is_spare else legs
 
     def _reserve(self, requests: Sequence[CallRequest]) -> list[str]:
         """New call ids with room for each."""
         call_ids: list[str] = []
         try:
             for request in requests:
-                call_id = str(uuid.uuid4())
-                self._engine.reserve(call_id, self._room_for(request.legs_needed))
+                call_id = new_id()
+                self._places.reserve(call_id, self._room_for(request.legs_needed))
                 call_ids.append(call_id)
             self._dialing.admit(
                 {
@@ -390,7 +445,7 @@ class Exchange:
             )
         except BaseException:
             for call_id in call_ids:
-                self._engine.release(call_id)
+                self._places.release(call_id)
             raise
         return call_ids
 
@@ -413,7 +468,7 @@ class Exchange:
         return CallRecord(
             id=call_id,
             user_id=user_id,
-            flow_id=str(uuid.uuid4()),
+            flow_id=new_id(),
             source=source,
             destination=destination,
             tm_create=self._rising.next(),

@@ -9,7 +9,9 @@ The middle column is us; whoever spoke first stands on its left, whom we spoke t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,76 +27,117 @@ _OTHERS: Final = "others"
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class Remark:
+    """What stands between the arrows: something that happened to the call."""
+
+    at: float
+    """Seconds since 1970, as the times of messages."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Who stands where, from left to right."""
+
     names: tuple[str, ...]
     us: int
-    gap: int
 
     def of(self, party: str) -> int:
         """The column of a far end."""
         return self.names.index(party if party in self.names else _OTHERS)
 
 
-def draw_ladder(messages: Sequence[TracedMessage], width: int = DEFAULT_WIDTH) -> str:
+def draw_ladder(messages: Sequence[TracedMessage], width: int = DEFAULT_WIDTH, remarks: Sequence[Remark] = ()) -> str:
     """The diagram, no line longer than `width` (at least 60), each with a line feed.
 
     Nothing but printable ASCII is in it, whatever the far end sent. Parties that find no room share a column. A message that was sent
-    before, every byte the same, is marked "again".
+    before, every byte the same, is marked "again". Remarks stand where they happened.
     """
-    if not messages:
+    if not messages and not remarks:
         return "no messages\n"
-    columns = _lay_out(messages, max(width, MIN_WIDTH))
-    lines = [_title(columns)]
-    seen: set[tuple[bool, str, str]] = set()
-    for message in messages:
+    width = max(width, MIN_WIDTH)
+    columns = arrange(messages, (width - _TIME_WIDTH - 1) // _MIN_GAP)
+    gap = min(_MAX_GAP, (width - _TIME_WIDTH - 1) // max(1, len(columns.names) - 1))
+    lines = [_title(columns, gap)] if messages else []
+    repeated = repetitions(messages)
+    began_at = min(*(message.time for message in messages[:1]), *(remark.at for remark in remarks[:1]), math.inf)
+    for at, index, remark in _in_order(messages, remarks):
+        offset = f"{at - began_at:<+{_TIME_WIDTH - 1}.3f} "
+        if remark is not None:
+            lines.append(_clipped(f"{offset}* {clean(remark.text)}", width))
+            continue
+        message = messages[index]
         if message.missing:
             lines.append(f"{'...':<{_TIME_WIDTH}}({message.missing} messages were not kept)")
-        key = (message.is_sent, message.remote, message.text)
-        lines.append(f"{_offset(message.time - messages[0].time):<{_TIME_WIDTH}}{_arrow(message, columns, key in seen)}".rstrip())
-        seen.add(key)
+        lines.append(f"{offset}{_arrow(message, columns, gap, index in repeated)}".rstrip())
     return "\n".join([*lines, ""])
 
 
-def _lay_out(messages: Sequence[TracedMessage], width: int) -> _Columns:
+def repetitions(messages: Sequence[TracedMessage]) -> frozenset[int]:
+    """Which messages were sent before, every byte the same."""
+    seen: set[tuple[bool, str, str]] = set()
+    found = set()
+    for index, message in enumerate(messages):
+        key = (message.is_sent, message.remote, message.text)
+        if key in seen:
+            found.add(index)
+        seen.add(key)
+    return frozenset(found)
+
+
+def _in_order(messages: Sequence[TracedMessage], remarks: Sequence[Remark]) -> Iterator[tuple[float, int, Remark | None]]:
+    shown: list[tuple[float, int, Remark | None]] = [(message.time, index, None) for index, message in enumerate(messages)]
+    told: list[tuple[float, int, Remark | None]] = [(remark.at, -1, remark) for remark in remarks]
+    return heapq.merge(shown, told, key=lambda entry: entry[0])
+
+
+def arrange(messages: Sequence[TracedMessage], room: int) -> Columns:
+    """The columns of these messages: there is room for so many parties beside us, and what is more shares the last."""
     has_sent_first = {message.remote: message.is_sent for message in reversed(messages)}
     parties = list(dict.fromkeys(message.remote for message in messages))
-    room = (width - _TIME_WIDTH - 1) // _MIN_GAP
     has_others = len(parties) > room
     shown = parties[: room - 1] if has_others else parties
     left = [party for party in shown if not has_sent_first[party]]
     right = [party for party in shown if has_sent_first[party]]
     names = (*left, _our_name(messages), *right, *([_OTHERS] if has_others else []))
-    return _Columns(names, len(left), min(_MAX_GAP, (width - _TIME_WIDTH - 1) // (len(names) - 1)))
+    return Columns(names, len(left))
 
 
 def _our_name(messages: Sequence[TracedMessage]) -> str:
     addresses = dict.fromkeys(message.local for message in messages)
+    if not addresses:
+        return "us"
     return f"us {next(iter(addresses))}" + (" ..." if len(addresses) > 1 else "")
 
 
-def _title(columns: _Columns) -> str:
-    names = [_clipped(clean(name), columns.gap - 2).ljust(columns.gap) for name in columns.names[:-1]]
-    last = _clipped(clean(columns.names[-1]), columns.gap)
+def _title(columns: Columns, gap: int) -> str:
+    names = [_clipped(clean(name), gap - 2).ljust(gap) for name in columns.names[:-1]]
+    last = _clipped(clean(columns.names[-1]), gap)
     # The last name ends below its line, so that nothing is wider than the diagram.
-    room = columns.gap * (len(columns.names) - 1) + 1
+    room = gap * (len(columns.names) - 1) + 1
     start = "".join(names)
     if len(start) + len(last) > room:
         start = start[: max(0, room - len(last))]
     return f"{'time':<{_TIME_WIDTH}}{start}{last}"
 
 
-def _arrow(message: TracedMessage, columns: _Columns, is_again: bool) -> str:
-    them, us = columns.of(message.remote), columns.us
-    left, right = min(them, us), max(them, us)
+def label_of(message: TracedMessage, columns: Columns, *, is_again: bool) -> str:
+    """What stands on the arrow of a message: printable ASCII."""
     name, more = summarize(message.text)
-    if columns.names[them] == _OTHERS:
+    if columns.names[columns.of(message.remote)] == _OTHERS:
         name = f"{clean(message.remote)} {name}"
     name = f"{name} again" if is_again else name
-    label = f"{name} ({more})" if more else name
+    return f"{name} ({more})" if more else name
+
+
+def _arrow(message: TracedMessage, columns: Columns, gap: int, is_again: bool) -> str:
+    them, us = columns.of(message.remote), columns.us
+    left, right = min(them, us), max(them, us)
+    label = label_of(message, columns, is_again=is_again)
     is_rightward = message.is_sent == (us < them)
-    inner = _shaft(label, (right - left) * columns.gap - 1, is_rightward)
-    before = "|".ljust(columns.gap) * left
-    after = "".join("|".rjust(columns.gap) for _ in range(len(columns.names) - 1 - right))
+    inner = _shaft(label, (right - left) * gap - 1, is_rightward)
+    before = "|".ljust(gap) * left
+    after = "".join("|".rjust(gap) for _ in range(len(columns.names) - 1 - right))
     return f"{before}|{inner}|{after}"
 
 
@@ -105,7 +148,3 @@ def _shaft(label: str, width: int, is_rightward: bool) -> str:
 
 def _clipped(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."
-
-
-def _offset(seconds: float) -> str:
-    return f"{seconds:+.3f}"

@@ -6,7 +6,11 @@ Everything here is driven by the packets of the engine, one in 20 ms; there is n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +20,9 @@ import numpy as np
 
 from sipcore import audiowire
 from sipcore.audiowire import HEAD, SAMPLE_BYTES, WRAP
+from sipcore.errors import QueueFull
 
 if TYPE_CHECKING:
-    import socket
-
     import numpy.typing as npt
 
 log = logging.getLogger(__name__)
@@ -32,19 +35,22 @@ DEFAULT_MAX_QUEUED_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class AudioFrame:
-    """20 ms of what the far end says: 16-bit samples, mono, at the rate of the line.
+    """20 ms of audio: 16-bit samples; one column for each side where both are wanted, first what the far end says.
 
-    `position` counts samples since the line opened, those that were lost included; `lost` is how many of them are missing just before this
-    frame.
+    `position` counts samples since the reading began, those that were lost included; `lost` is how many of them are missing just before
+    this frame. `near` is what the far end hears, on lines that carry it; frames of `AsyncCall.audio` have it among their samples.
     """
 
     position: int
     samples: npt.NDArray[np.int16]
     lost: int = 0
+    rate_hz: int = 0
+    near: npt.NDArray[np.int16] | None = None
 
-
-class QueueFull(Exception):
-    """More audio was written than may wait to be played."""
+    @property
+    def time_s(self) -> float:
+        """Where it begins, in seconds since the reading began."""
+        return self.position / self.rate_hz
 
 
 class AudioLine:
@@ -53,12 +59,15 @@ class AudioLine:
     Args:
         on_frame: Gets every frame, as it comes.
         on_end: Called once, when the engine has ended the audio: the leg is over. Not after `close`.
+        hears_near: Whether frames have what the far end hears, too; as in `engine.OpenAudio`.
         max_queued_s: How much audio may wait to be played.
 
     Attributes:
         address: For `engine.OpenAudio`.
+        error: Why the audio could not begin; empty when it could.
         lost: Samples of the far end that were lost because our event loop did not read.
         underruns: Ticks that were silent in the middle of what was written because our event loop came too late.
+        idle_ticks: So many in a row up to now for which there was nothing to play.
     """
 
     def __init__(
@@ -66,10 +75,14 @@ class AudioLine:
         on_frame: Callable[[AudioFrame], None],
         on_end: Callable[[], None] = lambda: None,
         *,
+        hears_near: bool = False,
         max_queued_s: float = DEFAULT_MAX_QUEUED_S,
     ) -> None:
+        self.error = ""
+        self.hears_near = hears_near
         self.lost = 0
         self.underruns = 0
+        self.idle_ticks = 0
         self._on_frame = on_frame
         self._on_end = on_end
         self._max_queued_s = max_queued_s
@@ -82,12 +95,14 @@ class AudioLine:
         self._tick = self._taken = 0
         self._queue = bytearray()
         """Written, and not sent yet."""
+        self._goes_on = False
         self._sent: deque[int] = deque()
         """For each packet that waits in the engine: how many samples of what was written it carries."""
         self._written = self._played = 0
         """Samples, since the line opened."""
         self._marks: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._is_closed = False
+        _lines.add(self)
 
     @property
     def is_closed(self) -> bool:
@@ -105,14 +120,28 @@ class AudioLine:
         return self._written - self._played
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether a part of a frame waits for what follows it."""
+        return self._goes_on and bool(self._queue)
+
+    @property
+    def written_samples(self) -> int:
+        """All that was written, but for what was cleared."""
+        return self._written
+
+    @property
     def played_samples(self) -> int:
         """Of all that was written, how much the engine has taken to play."""
         return self._played
 
     # ------------------------------------------------------------------------------------------------- writing
 
-    def write(self, samples: npt.NDArray[np.int16]) -> asyncio.Future[bool]:
+    def write(self, samples: npt.NDArray[np.int16], *, goes_on: bool = False) -> asyncio.Future[bool]:
         """Let the far end hear this after all that was written before.
+
+        Args:
+            samples: 16-bit, at `rate_hz`.
+            goes_on: Whether more will follow without a pause: then what is no whole frame waits for it, and is not filled up with silence.
 
         Returns:
             Done when it is played: True; False when it was cleared, or the line has ended before.
@@ -129,19 +158,27 @@ class AudioLine:
             return done
         rate_hz = self.rate_hz or 8000
         if self.queued_samples + len(samples) > self._max_queued_s * rate_hz:
-            raise QueueFull(f"{self.queued_samples / rate_hz:.1f} s wait to be played, at most {self._max_queued_s:g} s may")
+            raise QueueFull(self.queued_samples / rate_hz, len(samples) / rate_hz, self._max_queued_s)
+        self._goes_on = goes_on
         self._queue += samples.tobytes()
         self._written += len(samples)
+        if len(samples):
+            self.idle_ticks = 0
         if not len(samples) and not self.queued_samples:
             done.set_result(True)
         else:
             self._marks.append((self._written, done))
         return done
 
-    def clear(self) -> int:
-        """Drop what was written and is not in the engine yet; returns how many samples those were. At most 60 ms are still heard."""
-        dropped = len(self._queue) // SAMPLE_BYTES
-        self._queue.clear()
+    def clear(self, since: int = 0) -> int:
+        """Drop what was written and is not in the engine yet; returns how many samples those were. At most 60 ms are still heard.
+
+        Args:
+            since: Keep what was written before, as counted by `written_samples`.
+        """
+        unsent = self._written - len(self._queue) // SAMPLE_BYTES
+        dropped = max(0, self._written - max(since, unsent))
+        del self._queue[len(self._queue) - dropped * SAMPLE_BYTES :]
         self._written -= dropped
         while self._marks and self._marks[-1][0] > self._written:
             _settle(self._marks.pop()[1], is_played=False)
@@ -150,7 +187,7 @@ class AudioLine:
     def _top_up(self) -> None:
         """Keep the engine supplied. The last packet of all is filled up with silence."""
         while self._queue and len(self._sent) < AHEAD_PACKETS:
-            if len(self._queue) < self._frame_bytes and len(self._sent) > 1:
+            if len(self._queue) < self._frame_bytes and (self._goes_on or len(self._sent) > 1):
                 return  # more may be written before this is needed
             packet = bytes(self._queue[: self._frame_bytes])
             if not self._send(packet.ljust(self._frame_bytes, b"\0")):
@@ -173,6 +210,7 @@ class AudioLine:
             self._played += self._sent.popleft()
         if self._queue and not self._sent and self._played:
             self.underruns += max(0, ticks - packets)
+        self.idle_ticks = 0 if packets or self._sent else self.idle_ticks + ticks
         while self._marks and self._marks[0][0] <= self._played:
             _settle(self._marks.popleft()[1], is_played=True)
 
@@ -191,30 +229,33 @@ class AudioLine:
         self._loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
-        while self._sock is not None:
-            try:
-                packet = self._sock.recv(audiowire.MAX_PACKET_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                packet = b""
-            if len(packet) <= HEAD.size:
-                self.end()
-                return
+        """One packet; when more wait the loop comes back."""
+        assert self._sock is not None
+        try:
+            packet = self._sock.recv(audiowire.MAX_PACKET_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if len(packet) <= HEAD.size:
+            self.end()
+        else:
             self._take(packet)
 
     def _take(self, packet: bytes) -> None:
         tick, taken = HEAD.unpack_from(packet)
-        self._frame_bytes = len(packet) - HEAD.size
+        self._frame_bytes = (len(packet) - HEAD.size) >> self.hears_near
         ticks = (tick - self._tick) % WRAP
         self._tick = tick
         self._taken_by_engine((taken - self._taken) % WRAP, ticks)
         self._taken = taken
         self._top_up()
-        samples = np.frombuffer(packet, np.int16, offset=HEAD.size)
-        lost = (ticks - 1) * len(samples)
+        size = self._frame_bytes // SAMPLE_BYTES
+        samples = np.frombuffer(packet, np.int16, size, HEAD.size)
+        near = np.frombuffer(packet, np.int16, size, HEAD.size + self._frame_bytes) if self.hears_near else None
+        lost = (ticks - 1) * size
         self.lost += lost
-        self._on_frame(AudioFrame((tick - 1) * len(samples), samples, lost))
+        self._on_frame(AudioFrame((tick - 1) * size, samples, lost, size * audiowire.TICKS_PER_S, near))
 
     # ------------------------------------------------------------------------------------------------- the end
 
@@ -226,22 +267,45 @@ class AudioLine:
         self._stop_listening()
         if self._sock is not None:
             self._loop.remove_reader(self._sock.fileno())
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)  # a process that was forked from this one may still have it
             self._sock.close()
             self._sock = None
         while self._marks:
             _settle(self._marks.popleft()[1], is_played=False)
         self._queue.clear()
 
-    def end(self) -> None:
-        """The audio is over, or cannot begin. Idempotent."""
+    def end(self, error: str = "") -> None:
+        """The audio is over, or cannot begin: then `error` says why. Idempotent."""
         if not self._is_closed:
+            self.error = error
             self.close()
             self._on_end()
+
+    def abandon(self) -> None:
+        """In a process that was forked: close our copies. The event loop's are the parent's too, and stay as they are."""
+        self._is_closed = True
+        self._listener.close()
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
 
     def _stop_listening(self) -> None:
         if self._listener.fileno() >= 0:
             self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
+
+
+_lines: weakref.WeakSet[AudioLine] = weakref.WeakSet()
+
+
+def _let_go_of_inherited() -> None:
+    """In a process that was forked: the lines are its parent's, who would lose packets to it."""
+    for line in tuple(_lines):
+        line.abandon()
+
+
+os.register_at_fork(after_in_child=_let_go_of_inherited)
 
 
 def _settle(done: asyncio.Future[bool], *, is_played: bool) -> None:

@@ -13,15 +13,19 @@ from typing import Any, Protocol
 
 from media import MediaError
 from sipcore import bridge
-from sipcore.actions import Action, Connect, parse_action
+from sipcore.actions import Action, Connect, Run, parse_action
 from sipcore.actions.templates import expanded
 from sipcore.addresses import Address
+from sipcore.clock import Clock
+from sipcore.conference_registry import ConferenceRegistry
 from sipcore.errors import ActionFailed, InvalidState, SipcoreError
 from sipcore.events import CallEvent, LegResult
 from sipcore.flow import Flow, FlowLimits
+from sipcore.performing.conference import done_inside
 from sipcore.performing.digits import INBAND
 from sipcore.performing.relaying import UNAVAILABLE
 from sipcore.performing.results import leg_results
+from sipcore.performing.running import run_function
 from sipcore.performing.table import PERFORMERS
 from sipcore.preparation import MediaHost, Piece, Preparation
 from sipcore.recorder import Recorder
@@ -51,10 +55,18 @@ class PerformerHost(MediaHost, Protocol):
     def work(self, session: Session, task: Coroutine[Any, Any, list[Session]]) -> asyncio.Task[list[Session]]:
         """Run a part of a call that is cancelled when the call ends."""
 
+    def run_function(self, session: Session, task: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
+        """Run code of the user's that is cancelled when the call ends; closing does not wait for it for ever."""
+
+    as_call: Callable[[Session], object]
+    """What code of the user's is given for a call."""
+    clock: Clock
     recorder: Recorder
+    conferences: ConferenceRegistry
     web: WebClient
     flow_limits: FlowLimits
     max_fetch_bytes: int
+    ring_in_order_s: float
 
     def check_actions(self, actions: Sequence[Action], place: str) -> None:
         """Whether this switch can do what a list asks for; raises `InvalidRequest` when not."""
@@ -145,6 +157,10 @@ class Performer:
         with_values = expanded(action, self.session.variables)
         return action if with_values is action else parse_action(with_values, action.type)
 
+    async def run_function(self, action: Run) -> None:
+        """Carry out an action that is a function of the user's; see `performing.running`."""
+        await run_function(self, action, next(self._indexes))
+
     def refuse(self, action: Action, why: str) -> None:
         """Tell everybody that an action cannot even be tried."""
         self.session.start_action(next(self._indexes), action.type, action.id)
@@ -159,6 +175,8 @@ class Performer:
         """
         if not self.session.is_up:
             raise self._ended(action)
+        if done_inside(self, action):
+            return []
         return await self._outcome(self.host.work(self.session, self._ordered(action)), action)
 
     async def connect(self, action: Connect) -> Session:

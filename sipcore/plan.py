@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from media import MediaError
 from media.url import is_url
-from sipcore.actions import Action, Beep, Play, Sleep, Talk, legs_needed
+from sipcore.actions import Action, Beep, Play, Run, Sleep, Talk, legs_needed
 from sipcore.actions.templates import names_in
 from sipcore.errors import Fault, InvalidRequest
 from sipcore.preparation import MediaHost, Preparation
@@ -103,5 +103,7 @@ def _length(action: Action, pieces_s: Sequence[float]) -> float:
 def _planned(index: int, action: Action, lengths: dict[int, float]) -> PlannedAction:
     if isinstance(action, Sleep):
         return PlannedAction(index, action.type, action.id, action.duration_ms / 1000)
+    if isinstance(action, Run):
+        return PlannedAction(index, action.label, action.id, None, "is code of yours")
     detail = _unknown(action) if action.type in _HEARD else ""
     return PlannedAction(index, action.type, action.id, lengths.get(index), detail)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from media import AudioLibrary, MediaError, PreparedAudio, Utterance
-from sipcore.actions import Action, Beep, Connect, Hold, Play, RecordingStart, Talk
+from sipcore.actions import Action, Beep, Connect, Hold, Play, RecordingStart, Talk, Transfer
 
 PIECES_AT_ONCE = 2
 """Of one call: the one that plays next, and the one after it."""
@@ -93,6 +93,8 @@ class Preparation:
                 self._pieces[index] = [self._stream(music)]
             case Connect():
                 self._pieces[index] = self._sounds_of_connect(action)
+            case Transfer(consultation=Connect() as connect):
+                self._pieces[index] = self._sounds_of_connect(connect)
 
     def pieces(self, index: int) -> list[Piece]:
         """What action number `index` plays, in order; of a `connect` see `performing.connecting`; other actions play nothing."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from sipcore.addresses import Address
 from sipcore.engine import RtpStatistics
+from sipcore.quality import Quality, quality_of
 
 NIL_ID = "00000000-0000-0000-0000-000000000000"
 _TIME_CHARS = len("2021-02-04 04:44:20.904662")
@@ -51,6 +52,11 @@ class CallRecord:
     """What the RTP stream did; `None` until the end, or when there was no stream."""
 
     @property
+    def quality(self) -> Quality | None:
+        """How good the call was to hear; `None` until the end, or when there was no stream."""
+        return None if self.statistics is None else quality_of(self.statistics)
+
+    @property
     def is_over(self) -> bool:
         """Whether the call has reached `hangup`; nothing changes any more then."""
         return self.tm_hangup is not None
@@ -61,6 +67,11 @@ class CallRecord:
         if self.tm_progressing is None or self.tm_hangup is None:
             return 0.0
         return (self.tm_hangup - self.tm_progressing).total_seconds()
+
+    def _repr_html_(self) -> str:
+        from sipcore.call_page import draw_call  # which knows records
+
+        return draw_call(self, self.quality)
 
     def to_json(self) -> dict[str, Any]:
         """The twenty keys of the call resource, in its order."""

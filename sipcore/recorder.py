@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from sipcore import engine, events
 from sipcore.actions import RecordingStart
 from sipcore.clock import Clock
 from sipcore.digits import is_among
+from sipcore.ids import new_id
 from sipcore.performing.refused import Refused
 from sipcore.recording_files import Workshop
 from sipcore.recordings import Recording, RecordingStatus
@@ -116,7 +116,7 @@ class Recorder:
         self._check_free(session)
         now = self._host.next_time()
         recording = Recording(
-            str(uuid.uuid4()), session.id, now, session.record.user_id, format=action.format, channels=action.channels, tm_start=now
+            new_id(), session.id, now, session.record.user_id, format=action.format, channels=action.channels, tm_start=now
         )
         try:
             await asyncio.shield(made := self._in_thread(lambda: self._workshop.open(recording)))
@@ -175,6 +175,34 @@ class Recorder:
         await self._in_thread(lambda: self._workshop.delete(recording))
         await self._store.ask_recordings(lambda table: table.delete(recording.id))
         return replace(recording, tm_delete=self._host.clock.now())
+
+    # ------------------------------------------------------------------------------------ what others write: a mix
+
+    async def begin_mix(self, recording: Recording) -> Path:
+        """Make room for a recording that its owner writes himself; the file for it, which is not there yet.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        await self._in_thread(lambda: self._workshop.open(recording))
+        self._keep(recording)
+        return self._workshop.mix(recording.id)
+
+    def end_mix(self, recording: Recording, close: Callable[[], None], then: Callable[[Recording], None]) -> None:
+        """Make its file once `close`, which may block, has returned; `then` gets the recording that is over."""
+
+        async def finishing() -> None:
+            await self._in_thread(close)
+            if (over := await self._made(recording)) is not None:
+                then(over)
+
+        self._keep(recording)
+        self._spawn(finishing)
+
+    @property
+    def limits(self) -> RecordingLimits:
+        """Of each recording."""
+        return self._limits
 
     def _check_free(self, session: Session) -> None:
         if session.id in self._by_call:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sipcore.config import Config
 from sipcore.errors import InvalidState, RecordingNotFound
-from sipcore.events import CallEvent, RecordingFinished
+from sipcore.events import CallEvent, ConferenceRecordingFinished, RecordingFinished
 from sipcore.exchange import Exchange
 from sipcore.paging import check_paging
 from sipcore.recording_files import Workshop
@@ -55,7 +55,7 @@ class AsyncRecordings:
         news = asyncio.Event()
 
         def listen(event: CallEvent) -> None:
-            if isinstance(event, RecordingFinished):
+            if isinstance(event, RecordingFinished | ConferenceRecordingFinished):
                 news.set()
 
         stop = self._switch.exchange.listen(listen)

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from media.recording import Finished, finish
+from media.recording import Finished, Pair, finish
 from sipcore.engine import recording_files
 from sipcore.recordings import Recording
 from sipcore.store import process_identity
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 UNFINISHED: Final = ".unfinished"
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NOTE: Final = "recording.json"
+_MIX: Final = "mix.wav"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class Workshop:
         """The path that the engine is given for one stretch."""
         return str(self._folder(recording_id) / str(number))
 
+    def mix(self, recording_id: str) -> Path:
+        """The file for a recording that is one mix from its beginning: of a conference."""
+        return self._folder(recording_id) / _MIX
+
     def target(self, recording: Recording) -> Path:
         """The finished file."""
         return self._directory / f"{_checked(recording.id)}.{recording.format}"
@@ -68,7 +73,8 @@ class Workshop:
         """
         folder = self._folder(recording.id)
         numbers = sorted({int(path.name.partition(".")[0]) for path in folder.glob("[0-9]*.wav")})
-        pairs = [(Path(said), Path(heard)) for said, heard in (recording_files(str(folder / str(number))) for number in numbers)]
+        stretches = [recording_files(str(folder / str(number))) for number in numbers]
+        pairs: list[Pair] = [(Path(said), Path(heard)) for said, heard in stretches] or [(folder / _MIX,)]
         made = finish(pairs, self.target(recording), recording.format, is_stereo=recording.channels == "stereo", is_cancelled=is_cancelled)
         self.discard(recording.id)
         return made

@@ -27,10 +27,11 @@ class Recording:
 
     id: str
     reference_id: str
-    """The call."""
+    """The call, or the conference."""
     tm_create: datetime
     user_id: int = 1
     type: str = "call"
+    """`call` or `conference`."""
     status: RecordingStatus = RecordingStatus.RECORDING
     format: str = "wav"
     channels: str = "mono"

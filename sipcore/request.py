@@ -12,6 +12,7 @@ from media.url import is_url
 from sipcore.actions import (
     MAX_DESTINATIONS,
     Action,
+    ConditionDatetime,
     Connect,
     Fetch,
     Goto,
@@ -28,6 +29,7 @@ from sipcore.actions.templates import is_fixed
 from sipcore.addresses import Address, parse_address
 from sipcore.config_flow import FlowConfig
 from sipcore.errors import Fault, InvalidRequest
+from sipcore.time_zones import time_zone
 from sipcore.variables import check_variables
 
 _FLOW = FlowConfig()
@@ -54,11 +56,17 @@ class CallRequest:
     """Where in the request the destination stood, for messages."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What `${name}` stands for in the actions, from the start on."""
+    is_handled: bool = False
+    """Whether somebody else says what the call does: it is not hung up after its actions, which it has none of."""
+    legs: int = 1
+    """Room is kept for so many at least, itself included."""
+    ring_timeout_s: float | None = None
+    """How long it may take to be answered; `None`: as long as any call."""
 
     @property
     def legs_needed(self) -> int:
         """The most legs the call can have up at once, itself included."""
-        return legs_needed(self.actions)
+        return max(self.legs, legs_needed(self.actions))
 
 
 def parse_request(body: Mapping[str, Any], user_id: int = 1) -> CallRequest:
@@ -130,27 +138,30 @@ def _impossible(action: Action, path: str, library: AudioLibrary, route: Route, 
             faults += _unplayable(f"{path}.music", music, library)
         case Goto() if action.loop_count > flow.max_loop_count:
             faults.append(Fault(f"{path}.loop_count", f"must be at most {flow.max_loop_count}"))
+        case ConditionDatetime() if is_fixed(action.time_zone):
+            faults += _unknown_zone(f"{path}.time_zone", action.time_zone)
         case Fetch():
             faults += _unaskable(f"{path}.event_url", action.event_url, library)
         case WebhookSend():
             faults += _unaskable(f"{path}.uri", action.uri, library)
-        case Connect():
-            addresses = [parse_address(destination) for destination in action.destinations if is_fixed(destination)]
-            if is_fixed(action.trunk):
-                faults += _unroutable(f"{path}.destinations", f"{path}.trunk", addresses, action.trunk, route)
-            faults += _unsoundable(action, path, library)
-        case Transfer() if is_fixed(action.target):
-            faults += _unroutable(f"{path}.target", "", [action.address], "", route)
+        case Connect() | Transfer():
+            faults += _unreachable(action, path, library, route)
     return faults
 
 
-def _unsoundable(connect: Connect, path: str, library: AudioLibrary) -> list[Fault]:
-    """What of the ringback and the question of a `connect` cannot be had."""
+def _unreachable(action: Connect | Transfer, path: str, library: AudioLibrary, route: Route) -> list[Fault]:
+    """What of an action that calls somebody cannot be done: the way to him, and what is heard meanwhile."""
     faults: list[Fault] = []
-    if connect.ringback:
-        faults += _unplayable(f"{path}.ringback", connect.ringback, library)
-    if (confirm := connect.confirm) is not None:
-        faults += _unspeakable(f"{path}.confirm", confirm, library)
+    if isinstance(action, Connect):
+        addresses = [parse_address(destination) for destination in action.destinations if is_fixed(destination)]
+        if is_fixed(action.trunk):
+            faults += _unroutable(f"{path}.destinations", f"{path}.trunk", addresses, action.trunk, route)
+        if action.ringback:
+            faults += _unplayable(f"{path}.ringback", action.ringback, library)
+    elif is_fixed(action.target):
+        faults += _unroutable(f"{path}.target", "", [action.address], "", route)
+    if action.confirm is not None:
+        faults += _unspeakable(f"{path}.confirm", action.confirm, library)
     return faults
 
 
@@ -167,6 +178,14 @@ def _unaskable(path: str, url: str, library: AudioLibrary) -> Iterable[Fault]:
 
 def _unplayable(path: str, url: str, library: AudioLibrary) -> Iterable[Fault]:
     return _checked(path, lambda: library.check_stream(url)) if is_fixed(url) else []
+
+
+def _unknown_zone(path: str, name: str) -> list[Fault]:
+    try:
+        time_zone(name)
+    except InvalidRequest as error:
+        return [Fault(path, fault.message) for fault in error.faults]
+    return []
 
 
 def _unknown_keys(body: Mapping[str, Any], known: tuple[str, ...]) -> list[Fault]:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from sipcore.actions import Action
+from sipcore.actions import Action, Run
 from sipcore.actions.templates import names_in
 from sipcore.errors import ActionFailed, InvalidRequest
 from sipcore.flow import Flow, FlowTooLong, Step
@@ -51,6 +51,9 @@ def end(session: Session, performer: Performer) -> None:
 
 
 async def _carry_out(step: Step, prepared: Preparation, performer: Performer) -> None:
+    if isinstance(step.action, Run):
+        await performer.run_function(step.action)
+        return
     try:
         action = performer.filled(step.action)
     except InvalidRequest as error:
@@ -65,7 +68,7 @@ def _look_ahead(flow: Flow, prepared: Preparation, performer: Performer) -> None
     """Prepare what may come next, and of what has variables, what is known by now; should they change, it is prepared again."""
     variables = performer.session.variables
     for step in flow.ahead(LOOK_AHEAD):
-        if any(variables.get(name) is None for name in names_in(step.action)):
+        if isinstance(step.action, Run) or any(variables.get(name) is None for name in names_in(step.action)):
             continue
         with contextlib.suppress(InvalidRequest):  # which it is told about when its turn comes
             prepared.add(step.number, performer.filled(step.action))

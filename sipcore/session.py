@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,11 +17,14 @@ from typing import Protocol
 from media.amd import Verdict
 from sipcore import call, engine, events
 from sipcore.call import HangupReason, Status
+from sipcore.call_audio import DEFAULT_MAX_QUEUED_S, DEFAULT_MAX_UNREAD_S, CallAudio
 from sipcore.clock import Clock
 from sipcore.digits import KEPT_DIGITS, DigitBuffer, Presses
+from sipcore.ids import new_id
 from sipcore.inband import InbandKeys
 from sipcore.listeners import Listener, Listeners
 from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.reason_header import reason_of_bye
 from sipcore.record import NIL_ID, CallRecord
 from sipcore.recordings import Recording
 from sipcore.trunk import Extras
@@ -66,6 +68,10 @@ class Timeouts:
     """An answered call without any RTP for so long is ended; 0: never."""
     kept_digits: int = KEPT_DIGITS
     """How many digits wait for a reader."""
+    max_queued_audio_s: float = DEFAULT_MAX_QUEUED_S
+    """How much audio may wait to be played."""
+    max_unread_audio_s: float = DEFAULT_MAX_UNREAD_S
+    """How much audio waits for a reader that does not read."""
     is_moved_audio_refused: bool = False
     """Whether RTP that starts to come from another address ends the call."""
 
@@ -121,6 +127,8 @@ class Session:
         """Where the events of the call are sent to, by whoever does that; empty: nowhere."""
         self.first_play_at: datetime | None = None
         """When the first sound after the answer was ordered."""
+        self.first_audio_at: datetime | None = None
+        """When the first RTP packet of the far end came, if `await_audio` was asked."""
         self.history: list[events.CallEvent] = []
         self.digits = DigitBuffer(timeouts.kept_digits)
         """Pressed, and read by nobody yet."""
@@ -138,9 +146,15 @@ class Session:
         self._plays: dict[str, asyncio.Future[None]] = {}
         self._sendings: dict[str, asyncio.Future[None]] = {}
         self._lines: dict[str, AudioLine] = {}
+        self.audio = CallAudio(self, timeouts.max_queued_audio_s, timeouts.max_unread_audio_s)
+        """What its far end says, and what is written to it, as numpy."""
         self._presses: Presses | None = None
         """Of both ways, when keys are taken out of the audio too."""
         self._action: _CurrentAction | None = None
+        self.statistics: engine.RtpStatistics | None = None
+        """What its RTP has done by now, at most about a second old; `None` while there was none."""
+        self._function: _CurrentAction | None = None
+        """The function of the user's within which actions are carried out."""
         self._has_leg = record.direction == "incoming"
         """Whether the engine has been told of the call."""
         self._has_begun = False
@@ -157,9 +171,19 @@ class Session:
         return self.record.id
 
     @property
+    def status(self) -> str:
+        """How far the call is."""
+        return str(self.record.status)
+
+    @property
     def awaits_answer(self) -> bool:
         """Whether a caller waits for our answer."""
         return self.record.direction == "incoming" and self.record.status == Status.RINGING and not self._has_answered
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether a prompt is being played, ringback and music on hold aside."""
+        return bool(self._plays)
 
     @property
     def is_up(self) -> bool:
@@ -236,12 +260,16 @@ class Session:
         headers = (("Retry-After", str(RETRY_AFTER_S)),) if sip_code == SERVICE_UNAVAILABLE else ()
         return self._end_with(engine.Reject(self.id, sip_code, sip_phrase, headers), reason or call.reason_of_refusal(sip_code))
 
-    def hang_up(self, reason: HangupReason = HangupReason.NORMAL) -> bool:
-        """Ask for the end of the call; False when it was ending already. A caller who waits is refused."""
+    def hang_up(self, reason: HangupReason = HangupReason.NORMAL, told: str = "") -> bool:
+        """Ask for the end of the call; False when it was ending already. A caller who waits is refused.
+
+        `told` goes into the Reason header, in place of what follows from the reason.
+        """
         if self.awaits_answer:
             sip_code = _REFUSALS.get(reason, DECLINE)
             return self.reject(sip_code, reason=call.reason_of_refusal(sip_code))
-        return self._end_with(engine.Hangup(self.id), reason)
+        is_answered = self.record.status == Status.PROGRESSING
+        return self._end_with(engine.Hangup(self.id, told or (reason_of_bye(reason) if is_answered else "")), reason)
 
     def _end_with(self, command: engine.Command, reason: HangupReason) -> bool:
         self.begin()
@@ -265,12 +293,14 @@ class Session:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self.audio.end()
         for line in self._lines.values():
             line.end()
         self.record = replace(self.record, recording_id=NIL_ID)
         self._take(ended)
         self._host.stop_work(self)
         self.finish_action("interrupted")
+        self.finish_function("interrupted")
         record = self.record
         if record.hangup_reason == HangupReason.FAILED:
             log.warning("call %s: failed: %s %s", self.id, record.sip_code or "", record.sip_phrase)
@@ -285,8 +315,8 @@ class Session:
                 self._on_provisional(event)
             case engine.CallConfirmed():
                 self._on_confirmed(event)
-            case engine.MediaStarted():
-                self.publish(events.CallMediaStarted(self.id, self._now(), event.codec))
+            case engine.MediaStarted() | engine.AudioArrived() | engine.MediaStatistics():
+                self._on_media(event)
             case engine.PlaybackFinished() | engine.AudioRefused():
                 self._on_audio(event)
             case engine.DigitsSent() | engine.DtmfReceived():
@@ -305,14 +335,14 @@ class Session:
             case engine.EngineFault():
                 log.error("call %s: engine: %s", self.id, event.message)
 
-    async def transfer(self, target_uri: str, timeout_s: float) -> engine.TransferProgressed:
+    async def transfer(self, target_uri: str, timeout_s: float, replaced_id: str = "") -> engine.TransferProgressed:
         """Send a REFER; what became of it, when the far end has said so.
 
         Raises:
             TimeoutError: it has not in time.
         """
         progress = self._transfer = asyncio.Queue()
-        self._host.submit(engine.Transfer(self.id, target_uri))
+        self._host.submit(engine.Transfer(self.id, target_uri, replaced_id))
         try:
             async with asyncio.timeout(timeout_s):
                 while not (told := await progress.get()).is_final:
@@ -336,8 +366,21 @@ class Session:
     def finish_action(self, outcome: str, detail: str = "", legs: tuple[events.LegResult, ...] = ()) -> None:
         """Announce the end of the running action; nothing when none runs."""
         action, self._action = self._action, None
-        if action is None:
-            return
+        if action is not None:
+            self._tell_finished(action, outcome, detail, legs)
+
+    def start_function(self, index: int, label: str, action_id: str) -> None:
+        """Announce the next action, a function of the user's; actions may be carried out before its end."""
+        self._function = _CurrentAction(index, label, action_id)
+        self.publish(events.ActionStarted(self.id, self._now(), index, label, action_id))
+
+    def finish_function(self, outcome: str, detail: str = "") -> None:
+        """Announce the end of the running function; nothing when none runs."""
+        function, self._function = self._function, None
+        if function is not None:
+            self._tell_finished(function, outcome, detail)
+
+    def _tell_finished(self, action: _CurrentAction, outcome: str, detail: str, legs: tuple[events.LegResult, ...] = ()) -> None:
         if outcome == "failed":
             log.warning("call %s: action %d (%s) failed: %s", self.id, action.index, action.type, detail)
         finished = events.ActionFinished(self.id, self._now(), action.index, action.type, action.action_id, outcome, detail, legs)
@@ -361,7 +404,7 @@ class Session:
 
     def start_play(self, path: str, *, loop: bool = False) -> str:
         """Start a file; returns its play id."""
-        play_id = uuid.uuid4().hex
+        play_id = new_id()
         self.first_play_at = self.first_play_at or self._now()
         self._host.submit(engine.Play(self.id, play_id, path, loop))
         return play_id
@@ -376,7 +419,7 @@ class Session:
         Raises:
             DigitsRefused: the engine could not.
         """
-        send_id = uuid.uuid4().hex
+        send_id = new_id()
         sent = self._sendings[send_id] = self._loop.create_future()
         self._host.submit(engine.SendDigits(self.id, send_id, digits, duration_ms, interval_ms, mode))
         try:
@@ -391,18 +434,24 @@ class Session:
         """Have the engine tell digits without delay, or no longer."""
         self._host.submit(engine.AwaitDigits(self.id, is_awaited))
 
+    def await_audio(self) -> None:
+        """Have the engine tell when the first RTP packet comes; the leg must be there."""
+        self._host.submit(engine.AwaitAudio(self.id))
+
     def gather(self, digits: str, ended_by: str) -> None:
         """Tell what was read."""
         self.gathered = digits
         self.publish(events.DigitsGathered(self.id, self._now(), digits, ended_by))
 
-    def open_audio(self, on_frame: Callable[[AudioFrame], None], on_end: Callable[[], None] = lambda: None) -> AudioLine:
+    def open_audio(
+        self, on_frame: Callable[[AudioFrame], None], on_end: Callable[[], None] = lambda: None, *, hears_near: bool = False
+    ) -> AudioLine:
         """Hear what the far end says, and speak to it; close the line when it is not needed any more."""
         self._lines = {audio_id: line for audio_id, line in self._lines.items() if not line.is_closed}
-        line = AudioLine(on_frame, on_end)
-        audio_id = uuid.uuid4().hex
+        line = AudioLine(on_frame, on_end, hears_near=hears_near)
+        audio_id = new_id()
         self._lines[audio_id] = line
-        self._host.submit(engine.OpenAudio(self.id, audio_id, line.address))
+        self._host.submit(engine.OpenAudio(self.id, audio_id, line.address, hears_near))
         return line
 
     def hear_tones(self) -> None:
@@ -432,6 +481,16 @@ class Session:
         """Note that it is not any more."""
         if not self.record.is_over:
             self._change(replace(self.record, recording_id=NIL_ID, tm_update=self._now()))
+
+    def enter_conference(self, conference_id: str) -> None:
+        """Note that the call is in a conference."""
+        self._change(replace(self.record, conf_id=conference_id, tm_update=self._now()))
+        self.publish(events.CallUpdated(self.id, self._now(), self.record))
+
+    def leave_conference(self) -> None:
+        """Note that it is not any more."""
+        if not self.record.is_over:
+            self._change(replace(self.record, conf_id=NIL_ID, tm_update=self._now()))
 
     def mute(self, direction: str, *, is_muted: bool) -> None:
         """Silence a direction, or let it through."""
@@ -493,6 +552,15 @@ class Session:
         self.publish(events.CallAnswered(self.id, self._now(), self.record))
         self.answered.set_result(True)
 
+    def _on_media(self, event: engine.MediaStarted | engine.AudioArrived | engine.MediaStatistics) -> None:
+        match event:
+            case engine.MediaStarted():
+                self.publish(events.CallMediaStarted(self.id, self._now(), event.codec))
+            case engine.AudioArrived():
+                self.first_audio_at = self.first_audio_at or self._now()
+            case engine.MediaStatistics():
+                self.statistics = event.statistics
+
     def _on_playback_finished(self, event: engine.PlaybackFinished) -> None:
         finished = self._plays.get(event.play_id)
         if finished is None or finished.done():
@@ -509,7 +577,7 @@ class Session:
         line = self._lines.pop(event.audio_id, None)
         if line is not None and not line.is_closed:  # we may have closed it before the engine came to it
             log.warning("call %s: no live audio: %s", self.id, event.error)
-            line.end()
+            line.end(event.error)
 
     def _on_digits(self, event: engine.DigitsSent | engine.DtmfReceived) -> None:
         if isinstance(event, engine.DtmfReceived):
@@ -525,6 +593,7 @@ class Session:
 
     def _on_disconnected(self, event: engine.CallDisconnected) -> None:
         if event.statistics is not None:
+            self.statistics = event.statistics
             self.record = replace(self.record, statistics=event.statistics)
         if event.error:
             log.warning("call %s: %s", self.id, event.error)

@@ -19,6 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from sipcore.addresses import Address
+from sipcore.conference_record import Conference
+from sipcore.conference_store import ConferenceTable
 from sipcore.engine import RtpStatistics
 from sipcore.errors import ConfigError, Fault
 from sipcore.record import CallRecord, Page, format_time, parse_time
@@ -75,6 +77,7 @@ class CallStore:
         try:
             self._engine = _opened(location)
             self.recordings = RecordingTable(self._engine)
+            self.conferences = ConferenceTable(self._engine, self._owner)
         except (OSError, sa.exc.DBAPIError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
             raise ConfigError([Fault("store", f"{location} cannot be opened: {reason}")]) from None
@@ -94,6 +97,10 @@ class CallStore:
             }
             change = sa.update(_calls).where(_calls.c.status != "hangup", _calls.c.owner.in_(lost)).values(ended)
             return connection.execute(change).rowcount
+
+    def take_over_conferences(self, now: datetime) -> Sequence[Conference]:
+        """End those whose process is gone; returns the lasting ones, which are ours now."""
+        return self.conferences.take_over(_is_alive, now)
 
     def newest_time(self) -> datetime | None:
         """The largest `tm_create` kept; new calls must come after it."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
+from sipcore.conference_record import Conference
+from sipcore.conference_store import ConferenceTable
 from sipcore.errors import SwitchClosed
 from sipcore.record import CallRecord, Page
 from sipcore.recording_store import RecordingTable
@@ -79,6 +81,21 @@ class StoreThread:
         store = self._opened
         return await self._run(lambda: work(store.recordings))
 
+    def keep_conference(self, conference: Conference) -> None:
+        """Write a conference, after all that was asked for before. One that cannot be written is logged."""
+        writing = self._loop.run_in_executor(self._thread, self._opened.conferences.put, conference)
+        writing.add_done_callback(lambda done: _tell_failure(done, conference.id))
+
+    async def ask_conferences(self, work: Callable[[ConferenceTable], Result]) -> Result:
+        """Read or write conferences; in the order of the asking."""
+        store = self._opened
+        return await self._run(lambda: work(store.conferences))
+
+    async def take_over_conferences(self, now: datetime) -> Sequence[Conference]:
+        """The lasting conferences of processes that are gone; they are ours now."""
+        store = self._opened
+        return await self._run(lambda: store.take_over_conferences(now))
+
     async def close(self) -> None:
         """Finish every write, then close. Idempotent."""
         if self._store is not None:
@@ -123,3 +140,8 @@ class StoreThread:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._thread, work)
+
+
+def _tell_failure(writing: asyncio.Future[None], conference_id: str) -> None:
+    if not writing.cancelled() and (error := writing.exception()) is not None:
+        log.error("conference %s: it could not be written: %s", conference_id, error)

@@ -7,18 +7,25 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, overload
 
-from media import AudioLibrary, EspeakSynthesizer, MediaError, PiperSynthesizer, Synthesizer, VoiceRefused
-from sipcore.actions import Action, parse_actions
+from media import AudioLibrary, EspeakSynthesizer, Limits, MediaError, PiperSynthesizer, Synthesizer, VoiceRefused
+from sipcore.actions import ListItem, parse_actions
+from sipcore.call_page import CallPage, draw_call, waveform
 from sipcore.calls import AsyncCall, AsyncCalls
 from sipcore.clock import Clock, SystemClock
+from sipcore.conference_access import AsyncConferences
 from sipcore.config import Config, load_config, make_config
+from sipcore.dialed import DialedCall, dial_request
 from sipcore.engine import Acceptance, Engine, Event, Offer, Refusal
 from sipcore.errors import ConfigError, Fault, InvalidRequest, SwitchClosed
 from sipcore.events import CallEvent, Registration
 from sipcore.exchange import Exchange
+from sipcore.flight.log import FlightLog
+from sipcore.flight.svg import draw_svg
+from sipcore.forks import HomeProcess
 from sipcore.inbound import HANDLER_LEGS, Rule
 from sipcore.performer import Performer
 from sipcore.plan import Plan, make_plan
@@ -28,9 +35,28 @@ from sipcore.store_thread import StoreThread
 from sipcore.trunk import Trunks
 from sipcore.wire import TracedMessage
 
+if TYPE_CHECKING:
+    from sipcore.load.plan import LoadPlan
+    from sipcore.load.report import LoadReport
+    from sipcore.load.run import LoadProgress
+
 log = logging.getLogger(__name__)
 
 CallHandler = Callable[[AsyncCall], Awaitable[None]]
+
+
+class SwitchWatcher(Protocol):
+    """Hears of the switches of this process: for test tools."""
+
+    def switch_opened(self, switch: AsyncSwitch) -> None:
+        """A switch has opened; on its event loop."""
+
+    async def switch_closes(self, switch: AsyncSwitch) -> None:
+        """Every call of it has been hung up, and its engine is still there."""
+
+
+WATCHERS: Final[list[SwitchWatcher]] = []
+"""Who puts itself in here takes itself out again."""
 
 
 class AsyncSwitch:
@@ -59,13 +85,17 @@ class AsyncSwitch:
         self.config = config if config is not None else make_config(settings)
         self.calls = AsyncCalls(self)
         self.recordings = AsyncRecordings(self)
+        self.conferences = AsyncConferences(self)
         self._clock: Clock = clock or SystemClock()
         self._given_engine = engine
         self._synthesizer = synthesizer
         self._exchange: Exchange | None = None
         self._names: asyncio.Task[None] | None = None
         self._given_rules: list[Rule] = []
+        self._home = HomeProcess()
         self._is_open = False
+        self._has_engine = False
+        """Also while the switch closes and hangs up."""
         self._is_draining = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -97,9 +127,15 @@ class AsyncSwitch:
         Raises:
             SwitchClosed: the switch is not open.
         """
+        self._home.check()
         if self._exchange is None or not self._is_open:
             raise SwitchClosed("the switch is not open: use it in a with block, or call open()")
         return self._exchange
+
+    @property
+    def clock(self) -> Clock:
+        """The time of day."""
+        return self._clock
 
     @property
     def is_open(self) -> bool:
@@ -145,15 +181,19 @@ class AsyncSwitch:
             EngineError: PJSIP cannot run here.
         """
         if self._is_open:
+            self._home.check()
             return
+        self._home = HomeProcess()
         config = self.config
         self.engine = self._given_engine or _default_engine(config)
         self.store = StoreThread(config.store)
         try:
             newest = await self.store.open(self._clock.now())
-            library = self._new_library(config)
+            library = new_library(config, self._synthesizer)
             await self.engine.start(self._on_event, self._on_offer)
             self._exchange = Exchange(config, self.engine, library, self.store, self._clock, newest, self._rules)
+            self._exchange.as_call = self.calls.of
+            await self._exchange.conferences.open()
             self._check_rules(self._exchange)
         except BaseException:
             if self._exchange is not None:
@@ -162,11 +202,13 @@ class AsyncSwitch:
             await self.engine.close(0)
             await self.store.close()
             raise
-        self._is_open, self._is_draining, self._closing = True, False, None
+        self._is_open, self._has_engine, self._is_draining, self._closing = True, True, False, None
         self._exchange.registrations.open()
         self._exchange.recorder.open()
         self._names = _follow_names(self.engine, config)
         log.info("open: SIP at %s, up to %d legs", self.sip_address, config.max_legs)
+        for watcher in tuple(WATCHERS):
+            watcher.switch_opened(self)
 
     @overload
     def on_call(
@@ -174,9 +216,7 @@ class AsyncSwitch:
     ) -> Callable[[CallHandler], CallHandler]: ...
 
     @overload
-    def on_call(
-        self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", actions: Sequence[Action | Mapping[str, Any]]
-    ) -> None: ...
+    def on_call(self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", actions: Sequence[ListItem]) -> None: ...
 
     def on_call(
         self,
@@ -185,7 +225,7 @@ class AsyncSwitch:
         source: str = "*",
         trunk: str = "*",
         phone: str = "*",
-        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        actions: Sequence[ListItem] | None = None,
         legs: int = HANDLER_LEGS,
     ) -> Callable[[CallHandler], CallHandler] | None:
         """Take calls from outside: with an action list, or as a decorator with an `async def handler(call)`.
@@ -217,7 +257,47 @@ class AsyncSwitch:
 
         return decorate
 
-    async def plan(self, actions: Sequence[Action | Mapping[str, Any]]) -> Plan:
+    def dial(
+        self,
+        destination: object,
+        *,
+        ring_timeout_s: float | None = None,
+        source: object = None,
+        trunk: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        legs: int = HANDLER_LEGS,
+    ) -> DialedCall:
+        """Place a call that a block of code handles: `async with switch.dial("tel:+8210...") as call: ...`.
+
+        The block is entered at the answer. Leaving it hangs up, whatever the reason, and returns when the call is over.
+
+        Args:
+            destination: As that of `calls.create`, like `source`, `trunk` and `variables`.
+            ring_timeout_s: How long it may take to be answered, in seconds; `dial_timeout_s` of the switch by default.
+            legs: The most calls that the block will have up at once, its own included; room for them is kept.
+
+        Raises:
+            InvalidRequest: the request is wrong; names every fault. Entering it raises the others.
+            CapacityError: no room for the call now.
+            CallFailed: the call is over without an answer.
+            SwitchClosed: the switch is not open, or about to close.
+        """
+        return DialedCall(self.calls, dial_request(destination, source, trunk, variables, legs, ring_timeout_s))
+
+    async def page(self, call_id: str) -> CallPage:
+        """What a notebook shows of a call: its facts, its SIP messages as a ladder, its recordings as waveforms.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        record, quality = await self.calls.get(call_id), await self.calls.quality(call_id)
+        ladder = draw_svg(await self.calls.flight(call_id))
+        recordings = [await self.recordings.get(recording_id) for recording_id in record.recording_ids]
+        files = [(self.recordings.path(one), f"recording {one.id}") for one in recordings if one.filename]
+        waveforms = [await asyncio.to_thread(waveform, path, title) for path, title in files]
+        return CallPage(draw_call(record, quality, ladder_svg=ladder, waveforms=waveforms))
+
+    async def plan(self, actions: Sequence[ListItem]) -> Plan:
         """What a list would do: checks it as `create` does, and measures its prompts, which are then ready; `str` of it is a table.
 
         Raises:
@@ -228,6 +308,19 @@ class AsyncSwitch:
         parsed = parse_actions(actions)
         exchange.check_rule(Rule(actions=parsed))
         return await make_plan(parsed, exchange)
+
+    async def load(self, plan: LoadPlan, on_progress: Callable[[LoadProgress], None] | None = None) -> LoadReport:
+        """Place the calls of a load test, and say what became of them; `str` of it is a table.
+
+        Whoever cancels this hangs up what is up; `sipcore.load.LoadRun` can be stopped, and tells what there is until then.
+
+        Raises:
+            InvalidRequest: the plan is wrong, or more than this switch can do; names every fault, before the first call.
+            SwitchClosed: the switch is not open, or about to close.
+        """
+        from sipcore.load.run import LoadRun  # few switches need it
+
+        return await LoadRun(self, plan, on_progress).report()
 
     def performer(self, session: Session) -> Performer:
         """What carries out the actions of a call."""
@@ -244,8 +337,30 @@ class AsyncSwitch:
 
     async def trace(self, call_id: str) -> tuple[TracedMessage, ...]:
         """The SIP messages of a call, as `calls.trace`, which asks first whether there is such a call."""
-        tracing = getattr(self.engine, "trace", None) if self._is_open else None  # engines need not have it
+        tracing = getattr(self.engine, "trace", None) if self._has_engine else None  # engines need not have it
         return () if tracing is None else tuple(await tracing(call_id))
+
+    def now(self) -> datetime:
+        """The time of day, by the clock of the switch."""
+        return self._clock.now()
+
+    @property
+    def flights(self) -> FlightLog:
+        """What is remembered of calls, also while the switch closes.
+
+        Raises:
+            SwitchClosed: it was not open yet.
+        """
+        if self._exchange is None:
+            raise SwitchClosed("the switch is not open: use it in a with block, or call open()")
+        return self._exchange.flights
+
+    async def _tell_watchers(self) -> None:
+        for watcher in tuple(WATCHERS):
+            try:
+                await watcher.switch_closes(self)
+            except Exception:
+                log.exception("a watcher of switches failed")
 
     def reload_tls(self) -> None:
         """Read the certificate files of the front door again, for new connections; what cannot be used is logged and changes nothing."""
@@ -279,7 +394,7 @@ class AsyncSwitch:
         Args:
             grace_s: How long to wait for the far ends to confirm, in seconds; the configured `grace_s` by default.
         """
-        if self._exchange is None:
+        if self._exchange is None or not self._home.is_here:
             return
         if self._closing is None:
             grace_s = self.config.grace_s if grace_s is None else grace_s
@@ -295,7 +410,9 @@ class AsyncSwitch:
                 self._names.cancel()
             exchange.registrations.close()
             await exchange.hang_up_all(grace_s)
+            await self._tell_watchers()
         finally:
+            self._has_engine = False
             try:
                 await self.engine.close(max(0.0, deadline - loop.time()))
             finally:
@@ -327,20 +444,6 @@ class AsyncSwitch:
         if faults:
             raise ConfigError(faults)
 
-    def _new_library(self, config: Config) -> AudioLibrary:
-        try:
-            return AudioLibrary(
-                config.cache_dir.expanduser(),
-                config.media_root.expanduser(),
-                allow_private_urls=config.allow_private_urls,
-                synthesizer=self._synthesizer or _synthesizer_of(config),
-                cache_max_bytes=config.cache_max_mb * 2**20,
-            )
-        except OSError as error:
-            raise ConfigError([Fault("cache_dir", f"{config.cache_dir}: {error.strerror or error}")]) from None
-        except VoiceRefused as error:
-            raise ConfigError([Fault("voice", str(error))]) from None
-
     def _on_event(self, event: Event) -> None:
         if self._exchange is not None:
             self._exchange.on_event(event)
@@ -353,6 +456,27 @@ class AsyncSwitch:
         except Exception:
             log.exception("a call from %s could not be taken", offer.source)
             return Refusal(SERVER_ERROR)
+
+
+def new_library(config: Config, synthesizer: Synthesizer | None = None) -> AudioLibrary:
+    """The audio of a switch with these settings; `close` must follow.
+
+    Raises:
+        ConfigError: the cache or the voice cannot be used.
+    """
+    try:
+        return AudioLibrary(
+            config.cache_dir.expanduser(),
+            config.media_root.expanduser(),
+            allow_private_urls=config.allow_private_urls,
+            synthesizer=synthesizer or _synthesizer_of(config),
+            cache_max_bytes=config.cache_max_mb * 2**20,
+            limits=Limits(text_max_chars=config.flow.max_text_chars, pauses_max_s=config.flow.max_pauses_s),
+        )
+    except OSError as error:
+        raise ConfigError([Fault("cache_dir", f"{config.cache_dir}: {error.strerror or error}")]) from None
+    except VoiceRefused as error:
+        raise ConfigError([Fault("voice", str(error))]) from None
 
 
 def _default_engine(config: Config) -> Engine:

@@ -10,33 +10,47 @@ import asyncio
 import atexit
 import concurrent.futures.thread
 import contextlib
-import logging
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from sipcore.actions import Action
-from sipcore.actions.calling import ConnectOptions
+from sipcore.actions import Action, ListItem
+from sipcore.actions.calling import Confirm, ConnectOptions
+from sipcore.actions.conference import ConferenceOptions
 from sipcore.actions.recording import DEFAULT_ECHO_MS, Channels, Direction, Format
 from sipcore.addresses import Address
+from sipcore.audio_reading import AudioReader, Tap
+from sipcore.audio_writing import Audio
+from sipcore.call_audio import DEFAULT_RATE_HZ, written
+from sipcore.call_page import CallPage, draw_call
 from sipcore.calls import AsyncCall
+from sipcore.conference_sync import Conferences
 from sipcore.config import Config, load_config
+from sipcore.dialed import DialedCall
 from sipcore.errors import SipcoreError, SwitchClosed
 from sipcore.events import CallEvent, CallHangup, Registration
+from sipcore.flight.record import FlightRecord
+from sipcore.forks import HomeProcess
 from sipcore.inbound import HANDLER_LEGS
+from sipcore.live_audio import AudioFrame
 from sipcore.plan import Plan
+from sipcore.quality import Quality
 from sipcore.record import CallRecord, Page
 from sipcore.recordings import Recording, RecordingPage
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
+from sipcore.user_threads import run_in_thread, threaded, threaded_request
 from sipcore.wire import TracedMessage
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from sipcore.load.plan import LoadPlan
+    from sipcore.load.report import LoadReport
+    from sipcore.load.run import LoadProgress
 
-log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 _open_switches: weakref.WeakSet[Switch] = weakref.WeakSet()
 
@@ -66,11 +80,13 @@ class Switch:
         self._switch = AsyncSwitch(config=config, **settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._home = HomeProcess()
         self._lock = threading.Lock()
         self._closing = threading.Lock()
         """Held by the thread that closes; another one that closes too waits for it."""
         self.calls = Calls(self, self._switch)
         self.recordings = Recordings(self, self._switch)
+        self.conferences = Conferences(self, self._switch.conferences)
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
@@ -111,7 +127,9 @@ class Switch:
             EngineError: PJSIP cannot run here.
         """
         if self._thread is not None:
+            self._home.check()
             return
+        self._home = HomeProcess()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_run_loop, args=(self._loop,), name="sipcore", daemon=True)
         self._thread.start()
@@ -123,7 +141,9 @@ class Switch:
         _open_switches.add(self)
 
     def close(self) -> None:
-        """Hang up what is still up; return when no process, port or file of ours is left. Idempotent."""
+        """Hang up what is still up; return when no process, port or file of ours is left. Idempotent; in a fork of the process nothing."""
+        if not self._home.is_here:  # neither the thread nor the calls are ours, and the locks may be held for ever
+            return
         if threading.current_thread() is self._thread:
             raise SwitchClosed("a listener runs on the thread of the switch and cannot close it; hand the work to another thread")
         with self._closing:
@@ -144,9 +164,7 @@ class Switch:
     ) -> Callable[[SyncHandler], SyncHandler]: ...
 
     @overload
-    def on_call(
-        self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", actions: Sequence[Action | Mapping[str, Any]]
-    ) -> None: ...
+    def on_call(self, *, to: str = "*", source: str = "*", trunk: str = "*", phone: str = "*", actions: Sequence[ListItem]) -> None: ...
 
     def on_call(
         self,
@@ -155,7 +173,7 @@ class Switch:
         source: str = "*",
         trunk: str = "*",
         phone: str = "*",
-        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        actions: Sequence[ListItem] | None = None,
         legs: int = HANDLER_LEGS,
     ) -> Callable[[SyncHandler], SyncHandler] | None:
         """Take calls from outside, as `AsyncSwitch.on_call`: with an action list, or as a decorator with a function `handler(call)`.
@@ -166,27 +184,73 @@ class Switch:
             InvalidRequest: the list is wrong, or cannot be done here; names every fault.
         """
         if actions is not None:
-            given = actions
+            given = threaded(actions, self._as_call)
             self._on_loop(lambda: self._switch.on_call(to=to, source=source, trunk=trunk, phone=phone, actions=given))
             return None
 
         def decorate(handler: SyncHandler) -> SyncHandler:
             async def in_thread(call: AsyncCall) -> None:
-                await _run_in_thread(handler, Call(self, call))
+                await run_in_thread(handler, Call(self, call), call.id)
 
             self._on_loop(lambda: self._switch.on_call(to=to, source=source, trunk=trunk, phone=phone, legs=legs)(in_thread))
             return handler
 
         return decorate
 
-    def plan(self, actions: Sequence[Action | Mapping[str, Any]]) -> Plan:
+    def dial(
+        self,
+        destination: object,
+        *,
+        ring_timeout_s: float | None = None,
+        source: object = None,
+        trunk: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        legs: int = HANDLER_LEGS,
+    ) -> contextlib.AbstractContextManager[Call]:
+        """Place a call that a block of code handles: `with switch.dial("tel:+8210...") as call: ...`. As `AsyncSwitch.dial`."""
+        options = {"ring_timeout_s": ring_timeout_s, "source": source, "trunk": trunk, "variables": variables, "legs": legs}
+        return self._dialed(self._switch.dial(destination, **options))  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def _dialed(self, dialed: DialedCall) -> Iterator[Call]:
+        call = self.run(dialed.__aenter__())
+        try:
+            yield Call(self, call)
+        except BaseException as error:
+            self._leave(dialed, call, error)
+            raise
+        self._leave(dialed, call, None)
+
+    def _leave(self, dialed: DialedCall, call: AsyncCall, error: BaseException | None) -> None:
+        if not self._home.is_here:
+            return
+        try:
+            self.run(dialed.__aexit__(None if error is None else type(error), error, None))
+        except SwitchClosed:
+            if not call.record.is_over:  # closing has ended it
+                raise
+
+    def page(self, call_id: str) -> CallPage:
+        """What a notebook shows of a call, as `AsyncSwitch.page`."""
+        return self.run(self._switch.page(call_id))
+
+    def plan(self, actions: Sequence[ListItem]) -> Plan:
         """What a list would do, as `AsyncSwitch.plan`.
 
         Raises:
             InvalidRequest: `create` would refuse it, or a file in it is no audio; names every fault.
             SwitchClosed: the switch is not open.
         """
-        return self.run(self._switch.plan(actions))
+        return self.run(self._switch.plan(threaded(actions, self._as_call)))
+
+    def load(self, plan: LoadPlan, on_progress: Callable[[LoadProgress], None] | None = None) -> LoadReport:
+        """Place the calls of a load test, and say what became of them, as `AsyncSwitch.load`; `on_progress` is called on its thread.
+
+        Raises:
+            InvalidRequest: the plan is wrong, or more than this switch can do; names every fault, before the first call.
+            SwitchClosed: the switch is not open.
+        """
+        return self.run(self._switch.load(plan, on_progress))
 
     def listen(self, listener: Callable[[CallEvent], None]) -> Callable[[], None]:
         """Call `listener` with every event of every call, on the thread of the switch; returns the function that stops it."""
@@ -199,6 +263,9 @@ class Switch:
         Raises:
             SwitchClosed: the switch is not open.
         """
+        if not self._home.is_here:
+            work.close()
+            self._home.check()
         if threading.current_thread() is self._thread:
             work.close()
             raise SwitchClosed("a listener runs on the thread of the switch and cannot wait for it; hand the work to another thread")
@@ -214,6 +281,13 @@ class Switch:
         except BaseException:
             future.cancel()
             raise
+
+    def next_of(self, waiting: queue.SimpleQueue[Result]) -> Result:
+        """What the thread of the switch puts there next."""
+        return waiting.get()
+
+    def _as_call(self, call: AsyncCall) -> Call:
+        return Call(self, call)
 
     def _on_loop(self, function: Callable[[], object]) -> None:
         """Call it where the rules are read, or here while nobody reads them."""
@@ -260,6 +334,16 @@ class Call:
         """
         self._switch.run(_calling(lambda: self._call.set_variable(name, value)))
 
+    def _repr_html_(self) -> str:
+        try:
+            return self._switch.page(self.id).html
+        except SipcoreError:  # the switch is closed
+            return draw_call(self.record, self.quality(), self._call.history)
+
+    def quality(self) -> Quality | None:
+        """How good the call is to hear, until about a second ago; `None` while there is no audio."""
+        return self._call.quality()
+
     def wait(self, timeout_s: float | None = None) -> CallRecord:
         """The final record, when the call is over.
 
@@ -287,7 +371,7 @@ class Call:
         stop = self._switch.run(_calling(lambda: self._call.subscribe(waiting.put)))
         try:
             while True:
-                event = waiting.get()
+                event = self._switch.next_of(waiting)
                 yield event
                 if isinstance(event, CallHangup):
                     return
@@ -386,6 +470,10 @@ class Call:
         """Go on with the recording."""
         self._switch.run(self._call.resume_recording())
 
+    def join_conference(self, conference: str, **options: Unpack[ConferenceOptions]) -> str:
+        """Join a conference by name or id; returns why the call has left it, when it has. See `AsyncCall.join_conference`."""
+        return self._switch.run(self._call.join_conference(conference, **options))
+
     def detect_answerer(
         self, *, waits_for_beep: bool = False, duration_ms: int = 5000, beep_timeout_s: float = 60.0
     ) -> Literal["human", "machine", "notsure"]:
@@ -393,6 +481,29 @@ class Call:
         return self._switch.run(
             self._call.detect_answerer(waits_for_beep=waits_for_beep, duration_ms=duration_ms, beep_timeout_s=beep_timeout_s)
         )
+
+    def audio(self, rate_hz: int = DEFAULT_RATE_HZ, tap: Tap = "far") -> AudioReader:
+        """What the far end says from now on, 20 ms at a time, until the call is over: `for frame in call.audio(): ...`."""
+        return self._switch.run(_calling(lambda: self._call.audio_in_thread(rate_hz, tap)))
+
+    def write(self, audio: Audio, rate_hz: int = DEFAULT_RATE_HZ) -> bool:
+        """Let the far end hear this to its end: an array, bytes, a frame, or any iterable of them. False when `clear` has dropped some."""
+        return self._switch.run(written(self._call, audio, rate_hz))
+
+    def speech(
+        self, text: str, language: str = "en-US", gender: Literal["female", "male", "neutral"] = "female"
+    ) -> AsyncIterator[AudioFrame]:
+        """A text spoken, for `write` alone: `call.write(call.speech("..."))`. See `AsyncCall.speech`."""
+        return self._call.speech(text, language, gender)
+
+    def clear(self) -> float:
+        """Drop what was written and is not played; how many seconds that was. At most 60 ms more are heard."""
+        return self._switch.run(_calling(self._call.clear))
+
+    @property
+    def queued_s(self) -> float:
+        """What was written and is not played yet, in seconds."""
+        return self._switch.run(_calling(lambda: self._call.queued_s))
 
     def echo(self, duration_ms: int = DEFAULT_ECHO_MS) -> None:
         """Let the far end hear itself for so long."""
@@ -414,13 +525,17 @@ class Call:
         """Take it back."""
         self._switch.run(self._call.unhold())
 
-    def transfer(self, target: Address | str, timeout_s: float = 60.0) -> None:
-        """Ask the far end to call `target` in our place; the call is over when it has."""
-        self._switch.run(self._call.transfer(target, timeout_s))
+    def transfer(self, target: Address | str, timeout_s: float = 60.0, *, attended: bool = False, confirm: Confirm | None = None) -> None:
+        """Hand the far end over to `target`, by REFER or `attended`; the call is over when it is there."""
+        self._switch.run(self._call.transfer(target, timeout_s, attended=attended, confirm=confirm))
 
     def perform(self, action: Action | Mapping[str, Any]) -> tuple[Call, ...]:
         """Carry out one action, as an action list does; the legs of a `connect`."""
         return tuple(Call(self._switch, leg) for leg in self._switch.run(self._call.perform(action)))
+
+    def perform_now(self, action: Action | Mapping[str, Any]) -> None:
+        """Carry out one action beside the one that runs. As `AsyncCall.perform_now`."""
+        self._switch.run(self._call.perform_now(action))
 
 
 SyncHandler = Callable[[Call], None]
@@ -433,13 +548,16 @@ class Calls:
         self._switch = switch
         self._calls = asynchronous.calls
 
+    def _as_call(self, call: AsyncCall) -> Call:
+        return Call(self._switch, call)
+
     def create(
         self,
         body: Mapping[str, Any] | None = None,
         *,
         destination: object = None,
         source: object = None,
-        actions: Sequence[Action | Mapping[str, Any]] | None = None,
+        actions: Sequence[ListItem] | None = None,
         trunk: str | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> Call:
@@ -450,8 +568,11 @@ class Calls:
             CapacityError: no room for the call now.
             SwitchClosed: the switch is not open.
         """
-        keywords = {"destination": destination, "source": source, "actions": actions, "trunk": trunk, "variables": variables}
-        return Call(self._switch, self._switch.run(_calling(lambda: self._calls.create(body, **keywords))))  # type: ignore[arg-type]
+        if body is not None:
+            body = threaded_request(body, self._as_call)
+        listed = threaded(actions, self._as_call)
+        keywords = {"destination": destination, "source": source, "actions": listed, "trunk": trunk, "variables": variables}
+        return Call(self._switch, self._switch.run(_calling(lambda: self._calls.create(body, **keywords))))
 
     def create_all(self, body: Mapping[str, Any], *, user_id: int = 1) -> list[Call]:
         """Place the calls of a request with `destinations`: all of them, or none. See `AsyncCalls.create_all`.
@@ -459,7 +580,8 @@ class Calls:
         Raises:
             InvalidRequest, CapacityError, SwitchClosed: as `create`.
         """
-        work = _calling(lambda: self._calls.create_all(body, user_id=user_id))
+        threaded_body = threaded_request(body, self._as_call)
+        work = _calling(lambda: self._calls.create_all(threaded_body, user_id=user_id))
         return [Call(self._switch, call) for call in self._switch.run(work)]
 
     def get(self, call_id: str) -> CallRecord:
@@ -469,6 +591,14 @@ class Calls:
             CallNotFound: no call has this id.
         """
         return self._switch.run(self._calls.get(call_id))
+
+    def quality(self, call_id: str) -> Quality | None:
+        """How good a call is to hear, or was; `None` when it has no audio.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        return self._switch.run(self._calls.quality(call_id))
 
     def list(self, page_size: int = DEFAULT_PAGE_SIZE, page_token: str | None = None) -> Page:
         """One page of calls, newest first.
@@ -493,6 +623,14 @@ class Calls:
             CallNotFound: no call has this id.
         """
         return self._switch.run(self._calls.trace(call_id))
+
+    def flight(self, call_id: str, *, legs: bool = True) -> FlightRecord:
+        """All that the flight recorder has of a call; see `AsyncCalls.flight`.
+
+        Raises:
+            CallNotFound: no call has this id.
+        """
+        return self._switch.run(self._calls.flight(call_id, legs=legs))
 
 
 class Recordings:
@@ -535,33 +673,6 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_until_complete(asyncio.wait(tasks))
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
-
-
-async def _run_in_thread(handler: SyncHandler, call: Call) -> None:
-    """Run a handler on a thread of its own, which goes on to its end when the call is over before."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def report(error: Exception | None) -> None:
-        if done.cancelled():
-            if error is not None and not isinstance(error, SipcoreError):
-                log.error("call %s: its handler failed after the call", call.id, exc_info=error)
-        elif error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
-
-    def run() -> None:
-        error: Exception | None = None
-        try:
-            handler(call)
-        except Exception as failure:  # noqa: BLE001 - told to the call
-            error = failure
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left who wants to know
-            loop.call_soon_threadsafe(report, error)
-
-    threading.Thread(target=run, name=f"sipcore call {call.id}", daemon=True).start()
-    await done
 
 
 async def _calling(function: Callable[[], Result]) -> Result:

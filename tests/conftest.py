@@ -15,7 +15,6 @@ _REAPING_S = 3.0
 """A process that was ended is waited for this long, until its parent has taken note."""
 
 
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that may take longest first, so that none still runs when the other processes have nothing left to do."""
     items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=0))

@@ -10,9 +10,20 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 EXPECTED = {
     "announcement": ["normal (200 OK)"],
+    "announcement_confirm": ["sip:ann@", "has heard it", "sip:bob@", "has not confirmed it"],
+    "conference": ["one has heard: leader, two", "left, ended", "left, key", "recorded: "],
+    "celery_task": ["'answered': True, 'reason': 'normal'"],
+    "django_view": ["waited: {'status': 'hangup', 'reason': 'normal', 'code': 200}", "placed: {'status': 'hangup'"],
+    "echo_delay": ["normal, 3 s", "the far end has heard itself"],
     "find_me": ["connect: done", "office@", "dialout", "mobile@", "answered"],
+    "ivr_menu": ["said: menu\npressed: 9\nsaid: again\nsaid: menu\npressed: 2\nsaid: hours\n"],
     "hunt": ["one@", "cancel", "two@", "answered"],
+    "record_numpy": ["from the far end"],
     "service": ["normal", "busy"],
+    "tone_measure": ["1004 Hz, -16.0 dBFS"],
+    "transcription": ["at 0.5 s: 0.8 s of speech", "at 2.0 s: 0.4 s of speech"],
+    "voice_bot": ["heard: you spoke for 1.0 seconds", "was interrupted", "heard: you spoke for 0.5 seconds", "the far end has hung up"],
+    "voicemail": ["ended by key, loudest 0.2", "listed: ended, of call ann"],
 }
 
 

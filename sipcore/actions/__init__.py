@@ -9,8 +9,21 @@ from sipcore.actions.amd import Amd
 from sipcore.actions.audio import MAX_STREAM_URLS, Beep, Play, Talk
 from sipcore.actions.base import Action, CheckedAddress
 from sipcore.actions.calling import MAX_DESTINATIONS, Answer, Confirm, Connect, Reject, Transfer
+from sipcore.actions.conference import ConferenceJoin
 from sipcore.actions.digits import DigitsReceive, DigitsSend
-from sipcore.actions.flow import MAX_LOOPS, Branch, ConditionVariable, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend
+from sipcore.actions.flow import (
+    MAX_LOOPS,
+    Branch,
+    ConditionDatetime,
+    ConditionVariable,
+    Fetch,
+    Goto,
+    Hangup,
+    Sleep,
+    Stop,
+    VariableSet,
+    WebhookSend,
+)
 from sipcore.actions.lists import ACTION_TYPES, MAX_ACTIONS, MAX_STREAM_URLS_IN_ALL, json_schema, legs_needed, parse_action, parse_actions
 from sipcore.actions.recording import (
     Echo,
@@ -23,6 +36,7 @@ from sipcore.actions.recording import (
     Unhold,
     Unmute,
 )
+from sipcore.actions.run import ListItem, Run
 
 __all__ = [
     "ACTION_TYPES",
@@ -37,7 +51,9 @@ __all__ = [
     "Beep",
     "Branch",
     "CheckedAddress",
+    "ConditionDatetime",
     "ConditionVariable",
+    "ConferenceJoin",
     "Confirm",
     "Connect",
     "DigitsReceive",
@@ -47,6 +63,7 @@ __all__ = [
     "Goto",
     "Hangup",
     "Hold",
+    "ListItem",
     "Mute",
     "Play",
     "RecordingPause",
@@ -54,6 +71,7 @@ __all__ = [
     "RecordingStart",
     "RecordingStop",
     "Reject",
+    "Run",
     "Sleep",
     "Stop",
     "Talk",

@@ -64,6 +64,11 @@ class Action:
     """Other names of options that are understood, VoIPBin's and older ones, and what they are here."""
     id: Id = field(default="", kw_only=True)
 
+    @property
+    def label(self) -> str:
+        """What events call it: its type, and more where that says little."""
+        return self.type
+
     def to_json(self) -> dict[str, Any]:
         """`{"type", "option"}` and `"id"` when it has one."""
         option = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "id"}

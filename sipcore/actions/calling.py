@@ -32,7 +32,7 @@ class Confirm:
 
     Attributes:
         text: What is said to him.
-        digit: The key that accepts; any other key says nothing.
+        digit: The key that accepts; any other key says nothing. Empty: he is only told, and bridged when the text is over.
         timeout_s: How long to wait for it once the text is over, in seconds; then he is hung up.
         language: Of the text, as in `talk`.
         gender: Of the voice, as in `talk`.
@@ -40,7 +40,7 @@ class Confirm:
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
     text: str
-    digit: Annotated[str, Field(pattern=r"^[0-9A-D*#]$")] = "1"
+    digit: Annotated[str, Field(pattern=r"^[0-9A-D*#]?$")] = "1"
     timeout_s: Annotated[float, Field(gt=0, le=600, strict=True)] = 10.0
     language: str = "en-US"
     gender: Literal["female", "male", "neutral"] = "female"
@@ -62,13 +62,14 @@ class Connect(Action):
         trunk: The trunk to call through, by name; chosen by destination by default.
         ring: `all` at once, or `in_order`: the next one when one refuses, fails, or has rung for `leg_timeout_s`. In order, a call needs
             room for one more leg only, however many destinations there are.
-        leg_timeout_s: How long each destination rings, in seconds; by default as long as all, in order 20.
+        leg_timeout_s: How long each destination rings, in seconds; by default as long as all, in order 20 (`ring_in_order_s` in `[flow]` of
+            the configuration).
         ringback: What the caller hears meanwhile, a file or URL as in `play`, repeated; the ringback tone by default, and when it
             cannot be had or takes more than a second to come.
         early_media: Whether the caller hears what a ringing leg sends before its answer (announcements of a network), in place of the
             ringback. As long as exactly one leg sends anything.
         confirm: Asks whoever answers before he is bridged: `{"text": "...", "digit": "1", "timeout_s": 10}`. The caller goes on
-            hearing ringback, the other legs go on ringing, and the first that accepts is bridged.
+            hearing ringback, the other legs go on ringing, and the first that accepts is bridged. With an empty `digit` he is only told.
         relay_reason: Whether this call ends when nobody was reached, for the reason the others gave: a caller who waits is refused with
             their code (RFC 3261 §16.7 says whose), an answered call is hung up with their hangup reason.
         source_name: The display name of the caller id.
@@ -102,10 +103,9 @@ class Connect(Action):
         """The most legs that it has up at once."""
         return len(self.destinations) if self.ring == "all" else 1
 
-    @property
-    def ring_s(self) -> float:
-        """How long each destination rings."""
-        return self.leg_timeout_s or (self.timeout_s if self.ring == "all" else IN_ORDER_RING_S)
+    def ring_s(self, in_order_s: float = IN_ORDER_RING_S) -> float:
+        """How long each destination rings; `in_order_s` where one rings after the other, and nothing else is said."""
+        return self.leg_timeout_s or (self.timeout_s if self.ring == "all" else in_order_s)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -163,21 +163,37 @@ class Reject(Action):
 
 @dataclass(frozen=True, slots=True)
 class Transfer(Action):
-    """Ask the far end to call somebody else in our place (REFER, RFC 5589 §6); when it has done so, the call is hung up.
+    """Hand the far end over to somebody else; when it is with him, the call is hung up.
 
-    Fails with the far end's code when it will not, or cannot; the call then goes on with its next action.
+    Blind, the far end is asked to call him in our place (REFER, RFC 5589 §6). That fails with the far end's code when it will not, or
+    cannot; the call then goes on with its next action.
+
+    Attended, we call him first, as `connect` does: the far end hears ringback until he has answered, and then the two hear each other
+    through us. The far end is then asked to take our place in his call (REFER with Replaces, RFC 5589 §7.3, RFC 3891), which takes us out
+    of it; when it will not, or cannot, they go on through us, and the call is hung up when one of them hangs up. Fails when he does not
+    answer, and the call goes on with its next action.
 
     Attributes:
         target: Who is to be called.
-        timeout_s: How long to wait for the outcome, in seconds.
+        timeout_s: How long to wait for the outcome of a blind transfer, or for his answer, in seconds.
+        attended: Whether we call him first.
+        confirm: What he is told and asked before the two hear each other, as in `connect`; only where `attended`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
     type: ClassVar[str] = "transfer"
     target: CheckedAddress
     timeout_s: Annotated[float, Field(gt=0, le=600, strict=True)] = 60.0
+    _: KW_ONLY
+    attended: Annotated[bool, Field(strict=True)] = False
+    confirm: Confirm | None = None
 
     @property
     def address(self) -> Address:
         """`target`, parsed."""
         return parse_address(self.target)
+
+    @property
+    def consultation(self) -> Connect | None:
+        """How he is called first; `None` where he is not."""
+        return Connect([self.target], timeout_s=self.timeout_s, confirm=self.confirm) if self.attended else None

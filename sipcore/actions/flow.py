@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from sipcore.actions.base import CLOSED, Action, Id, unless_variable
+from sipcore.actions.base import CLOSED, Action, Id, listed, unless_variable
 from sipcore.variables import NAME, plain_name
 
 MAX_SLEEP_MS = 3_600_000
@@ -139,6 +139,36 @@ class ConditionVariable(Action):
     value_string: str = ""
     value_number: Annotated[float, Field(allow_inf_nan=False, strict=True)] = 0.0
     value_length: Annotated[int, Field(ge=0, strict=True)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionDatetime(Action):
+    """Go on with the next action when the time is so, and elsewhere when it is not.
+
+    The parts that are given are compared as one time, the month first and the minute last: `>=` with hour 8 and minute 30 holds from half
+    past eight to midnight. Opening hours are two of these, one with `>=` and one with `<`.
+
+    Attributes:
+        condition: The comparison, the time now on its left.
+        false_target_id: The `id` of the action to go on with when it is not so.
+        minute: 0 to 59; -1: whichever.
+        hour: 0 to 23; -1: whichever.
+        day: Of the month, 1 to 31; -1: whichever.
+        month: 1 to 12; 0: whichever.
+        weekdays: The days on which it may hold, 0 is Sunday and 6 Saturday; none: all. `!=` holds whenever `==` does not.
+        time_zone: Where it is that time, `Europe/Berlin`; its summer time counts.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+    type: ClassVar[str] = "condition_datetime"
+    condition: Literal["==", "!=", ">", ">=", "<", "<="]
+    false_target_id: Target
+    minute: Annotated[int, Field(ge=-1, le=59, strict=True)] = -1
+    hour: Annotated[int, Field(ge=-1, le=23, strict=True)] = -1
+    day: Annotated[int, Field(ge=-1, le=31, strict=True)] = -1
+    month: Annotated[int, Field(ge=-1, le=12, strict=True)] = 0
+    weekdays: Annotated[Sequence[Annotated[int, Field(ge=0, le=6, strict=True)]], BeforeValidator(listed), Field(max_length=7)] = ()
+    time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,32 @@ from sipcore.actions.amd import Amd
 from sipcore.actions.audio import Beep, Play, Talk
 from sipcore.actions.base import Action
 from sipcore.actions.calling import Answer, Connect, Reject, Transfer
+from sipcore.actions.conference import ConferenceJoin
 from sipcore.actions.digits import DigitsReceive, DigitsSend
-from sipcore.actions.flow import Branch, ConditionVariable, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend
+from sipcore.actions.flow import (
+    Branch,
+    ConditionDatetime,
+    ConditionVariable,
+    Fetch,
+    Goto,
+    Hangup,
+    Sleep,
+    Stop,
+    VariableSet,
+    WebhookSend,
+)
 from sipcore.actions.order import check_order
 from sipcore.actions.recording import HEARING_ACTIONS, RECORDING_ACTIONS
+from sipcore.actions.run import ListItem, Run, as_run, check_run
 from sipcore.actions.templates import check_templates
 from sipcore.errors import Fault, InvalidRequest
 
 MAX_ACTIONS = 100  # VoIPBin refuses past index 100
 MAX_STREAM_URLS_IN_ALL = 500
 
-_CALLING: tuple[type[Action], ...] = (Amd, Answer, Talk, Play, Connect, Transfer, Reject)
-_FLOW: tuple[type[Action], ...] = (Branch, ConditionVariable, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend)
+_CALLING: tuple[type[Action], ...] = (Amd, Answer, Talk, Play, ConferenceJoin, Connect, Transfer, Reject)
+_CONDITIONS: tuple[type[Action], ...] = (Branch, ConditionDatetime, ConditionVariable)
+_FLOW: tuple[type[Action], ...] = (*_CONDITIONS, Fetch, Goto, Hangup, Sleep, Stop, VariableSet, WebhookSend)
 _DIGITS: tuple[type[Action], ...] = (Beep, DigitsReceive, DigitsSend)
 ACTION_TYPES: Mapping[str, type[Action]] = {
     action.type: action for action in (*_FLOW, *_DIGITS, *_CALLING, *RECORDING_ACTIONS, *HEARING_ACTIONS)
@@ -32,8 +46,8 @@ ACTION_TYPES: Mapping[str, type[Action]] = {
 _ADAPTERS: Mapping[str, TypeAdapter[Action]] = {name: TypeAdapter(action) for name, action in ACTION_TYPES.items()}
 
 
-def parse_actions(raw: Iterable[Action | Mapping[str, Any]] | None, path: str = "actions") -> tuple[Action, ...]:
-    """A checked action list from Python values, JSON objects, or a mix of both.
+def parse_actions(raw: Iterable[ListItem] | None, path: str = "actions") -> tuple[Action, ...]:
+    """A checked action list from Python values, JSON objects, functions of the user's, or a mix of them.
 
     Raises:
         InvalidRequest: with every fault found.
@@ -49,7 +63,7 @@ def parse_actions(raw: Iterable[Action | Mapping[str, Any]] | None, path: str = 
     faults: list[Fault] = []
     for index, item in enumerate(items):
         try:
-            actions.append(parse_action(item, f"{path}[{index}]"))
+            actions.append(_listed(item, f"{path}[{index}]"))
         except InvalidRequest as error:
             faults += error.faults
     streams = sum(len(action.stream_urls) for action in actions if isinstance(action, Play))
@@ -61,12 +75,21 @@ def parse_actions(raw: Iterable[Action | Mapping[str, Any]] | None, path: str = 
     return tuple(actions)
 
 
+def _listed(item: object, path: str) -> Action:
+    if (function := as_run(item)) is None:
+        return parse_action(item, path)
+    check_run(function, path)
+    return function
+
+
 def parse_action(raw: object, path: str = "action") -> Action:
     """One checked action.
 
     Raises:
         InvalidRequest: with every fault found.
     """
+    if as_run(raw) is not None:
+        raise InvalidRequest([Fault(path, "a function of yours can stand in a list of actions only; here, call it yourself")])
     if isinstance(raw, Action):
         if type(raw) not in ACTION_TYPES.values():
             raise InvalidRequest(
@@ -104,7 +127,9 @@ def _further_legs(action: Action) -> int:
     match action:
         case Connect():
             return action.legs_at_once
-        case Fetch():
+        case Transfer(attended=True):
+            return 1
+        case Fetch() | Run():
             return action.legs
         case _:
             return 0

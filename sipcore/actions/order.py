@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sipcore.actions.base import Action
-from sipcore.actions.flow import Branch, ConditionVariable, Goto, Hangup, Stop
+from sipcore.actions.flow import Branch, ConditionDatetime, ConditionVariable, Goto, Hangup, Stop
 from sipcore.errors import Fault
 
 
@@ -29,7 +29,7 @@ def jumps(action: Action) -> tuple[Jump, ...]:
         case Branch():
             named = tuple(Jump(f"target_ids.{value}", target_id) for value, target_id in action.target_ids.items())
             return (*named, Jump("default_target_id", action.default_target_id)) if action.default_target_id else named
-        case ConditionVariable():
+        case ConditionDatetime() | ConditionVariable():
             return (Jump("false_target_id", action.false_target_id),)
         case _:
             return ()

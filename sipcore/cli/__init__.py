@@ -1,4 +1,4 @@
-"""The command line: `sipcore call`, `serve`, `calls`, `token`, `demo`. `python -m sipcore` is the same."""
+"""The command line: `sipcore call`, `plan`, `serve`, `calls`, `token`, `scenario`, `load`, `demo`. `python -m sipcore` is the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sipcore import __version__
-from sipcore.cli import call, calls, demo, serve, token
+from sipcore.cli import call, calls, demo, load, plan, scenario, serve, token
 from sipcore.errors import SipcoreError
 
 EXIT_USAGE = 2
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="sipcore", description="Place phone calls over SIP.")
     parser.add_argument("--version", action="version", version=f"sipcore {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (call, serve, calls, token, demo):
+    for command in (call, plan, serve, calls, token, scenario, load, demo):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     _set_up_log(options.verbose)

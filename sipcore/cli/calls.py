@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import heapq
 import json
 import os
 from typing import Any
@@ -34,7 +33,7 @@ def add_parser(commands: Any) -> None:
         ("list", "newest first"),
         ("show", "one call"),
         ("hangup", "end one call"),
-        ("trace", "the SIP messages of one call"),
+        ("trace", "what happened to one call: messages, events, audio"),
     ):
         added = verbs.add_parser(verb, help=text, epilog=epilog)
         added.add_argument(
@@ -68,11 +67,13 @@ def run(options: argparse.Namespace) -> int:
         is_foreign = options.verb == "trace"  # any character may be in it, and not all are good for a terminal
         print(json.dumps(answer, indent=4, ensure_ascii=is_foreign))
     elif options.verb == "trace":
-        trace.show(answer, options)
+        return trace.show(trace.parse_record(answer), options)
     elif options.verb == "list":
         _show_list(answer)
     else:
         _show_call(answer)
+        if options.verb == "show":
+            _show_quality(_ask(options.url, "GET", f"{path}/quality")["quality"])
     return 0
 
 
@@ -93,15 +94,10 @@ def _ask(url: str, method: str, path: str, query: dict[str, Any] | None = None) 
 
 
 def _trace(options: argparse.Namespace) -> dict[str, Any]:
-    """The messages of the call and, with `--legs`, of the calls made for it, in the order they happened."""
-    root = "/v1.0/calls"
-    call_ids = [options.id]
-    if options.legs:
-        call_ids += _ask(options.url, "GET", f"{root}/{quote(options.id, safe='')}")["chained_call_ids"]
-    answers = [_ask(options.url, "GET", f"{root}/{quote(call_id, safe='')}/trace") for call_id in call_ids]
-    for answer in answers:
-        trace.parse_messages(answer)
-    return {"result": list(heapq.merge(*(answer["result"] for answer in answers), key=lambda message: str(message["at"])))}
+    """What happened to the call and, with `--legs`, to the calls made for it."""
+    answer = _ask(options.url, "GET", f"/v1.0/calls/{quote(options.id, safe='')}/trace", {"legs": "true"} if options.legs else None)
+    trace.parse_record(answer)
+    return answer
 
 
 def _show_list(page: dict[str, Any]) -> None:
@@ -122,3 +118,18 @@ def _show_call(call: dict[str, Any]) -> None:
     for key, value in call.items():
         shown = f"{value['type']}:{value['target']}" if isinstance(value, dict) else ", ".join(value) if isinstance(value, list) else value
         console.print(f"{key:>16}  {shown}", markup=False)
+
+
+def _show_quality(quality: dict[str, Any] | None) -> None:
+    if quality is None:
+        return
+    trip, mos = quality["round_trip_ms"], quality["mos"]
+    parts = [
+        quality["codec"],
+        f"{quality['received']} packets received, {quality['loss_percent']:.2f} % lost",
+        f"jitter {quality['jitter_ms']:.1f} ms",
+        "no RTCP" if trip is None else f"round trip {trip:.1f} ms",
+    ]
+    if mos is not None:
+        parts.append(f"MOS {mos:.2f}")
+    Console(highlight=False).print(f"{'quality':>16}  {', '.join(parts)}", markup=False)

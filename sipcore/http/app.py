@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sipcore.actions import json_schema
 from sipcore.errors import SipcoreError
 from sipcore.http import docs_page, openapi
+from sipcore.http.conferences import ConferenceRoutes
+from sipcore.http.control import CONTROLS, ControlRoutes
 from sipcore.http.errors import ApiError, api_error, error_response, json_response, to_json
 from sipcore.http.metrics import Metrics
 from sipcore.http.recordings import RecordingRoutes
@@ -59,10 +61,13 @@ def create_app(switch: AsyncSwitch, authenticator: Authenticator, calls: CallRou
         Route("/v1.0/calls", _by_method({"POST": calls.create, "GET": calls.list}), methods=["GET", "POST"]),
         Route("/v1.0/calls/{id}", _by_method({"GET": calls.get, "DELETE": calls.hangup}), methods=["GET", "DELETE"]),
         Route("/v1.0/calls/{id}/hangup", calls.hangup, methods=["POST"]),
+        *_control_routes(ControlRoutes(switch, authenticator)),
+        Route("/v1.0/calls/{id}/quality", calls.quality, methods=["GET"]),
         Route("/v1.0/calls/{id}/trace", calls.trace, methods=["GET"]),
         Route("/v1.0/recordings", recordings.list, methods=["GET"]),
         Route("/v1.0/recordings/{id}", _by_method({"GET": recordings.get, "DELETE": recordings.delete}), methods=["GET", "DELETE"]),
         Route("/v1.0/recordingfiles/{id}", recordings.file, methods=["GET"]),
+        *ConferenceRoutes(switch, authenticator).routes(),
         Route("/v1.0/events", streams.events, methods=["GET"]),
         Route("/v1.0/schema/actions", show_schema, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),
@@ -80,6 +85,13 @@ def create_app(switch: AsyncSwitch, authenticator: Authenticator, calls: CallRou
     app = Starlette(routes=routes, middleware=[Middleware(_LastResort, metrics)], exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
+
+
+def _control_routes(routes: ControlRoutes) -> list[Route]:
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for control in CONTROLS:
+        by_path.setdefault(control.path, {})[control.method] = routes.endpoint(control)
+    return [Route(path, _by_method(endpoints), methods=list(endpoints)) for path, endpoints in by_path.items()]
 
 
 def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from sipcore import events
-from sipcore.record import CallRecord, format_time
+from sipcore.record import NIL_ID, CallRecord, format_time
 
 TYPES: Final[dict[type[events.CallEvent], str]] = {
     events.CallCreated: "call_created",
@@ -22,6 +22,13 @@ TYPES: Final[dict[type[events.CallEvent], str]] = {
     events.CallMediaStarted: "media_started",
     events.RecordingStarted: "recording_started",
     events.RecordingFinished: "recording_finished",
+    events.ConferenceCreated: "conference_created",
+    events.ConferenceJoined: "conference_joined",
+    events.ConferenceUpdated: "conference_updated",
+    events.ConferenceLeft: "conference_left",
+    events.ConferenceTerminated: "conference_terminated",
+    events.ConferenceRecordingStarted: "conference_recording_started",
+    events.ConferenceRecordingFinished: "conference_recording_finished",
     events.ActionStarted: "action_started",
     events.ActionFinished: "action_finished",
     events.CallHeld: "call_held",
@@ -42,13 +49,25 @@ WEBHOOK_TYPES: Final = frozenset(
         "recording_started",
         "recording_finished",
         "dtmf_received",
+        "conference_created",
+        "conference_joined",
+        "conference_updated",
+        "conference_left",
+        "conference_terminated",
     }
 )
 """What an `event_url` gets; the event stream has all of them."""
 
 
-def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
-    """The JSON object of an event; `record` is the call as it was then."""
+def envelope(event: events.CallEvent, record: CallRecord | None) -> dict[str, Any]:
+    """The JSON object of an event; `record` is the call as it was then, and may be missing for an event of a conference."""
+    if isinstance(event, events.ConferenceEvent):
+        return _of_conference(event)
+    assert record is not None, "every other event is one of a call"
+    return _of_call(event, record)
+
+
+def _of_call(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
     told: dict[str, Any] = {"type": TYPES[type(event)], "at": format_time(event.at), "data": record.to_json()}
     match event:
         case events.CallRinging(sip_code=code):
@@ -56,6 +75,7 @@ def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
         case events.CallHangup():
             told["sip"] = {"code": record.sip_code, "phrase": record.sip_phrase, "q850_cause": record.q850_cause}
             told["statistics"] = None if record.statistics is None else asdict(record.statistics)
+            told["quality"] = None if record.quality is None else record.quality.to_json()
         case events.DigitReceived():
             told["dtmf"] = {"digit": event.digit, "duration_ms": event.duration_ms}
         case events.DigitsGathered():
@@ -81,6 +101,17 @@ def envelope(event: events.CallEvent, record: CallRecord) -> dict[str, Any]:
                 "detail": event.detail,
                 "legs": [asdict(leg) for leg in event.legs],
             }
+    return told
+
+
+def _of_conference(event: events.ConferenceEvent) -> dict[str, Any]:
+    told: dict[str, Any] = {"type": TYPES[type(event)], "at": format_time(event.at), "data": event.conference.to_json()}
+    told["call_id"] = event.call_id or NIL_ID
+    match event:
+        case events.ConferenceLeft():
+            told["reason"] = event.reason
+        case events.ConferenceRecordingStarted() | events.ConferenceRecordingFinished():
+            told["recording"] = event.recording.to_json()
     return told
 
 

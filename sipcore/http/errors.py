@@ -27,6 +27,7 @@ STATUS_NAMES: Final[Mapping[int, str]] = {
     415: "UNSUPPORTED_MEDIA_TYPE",
     416: "OUT_OF_RANGE",
     429: "RESOURCE_EXHAUSTED",
+    431: "PAYLOAD_TOO_LARGE",
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
@@ -70,12 +71,20 @@ def api_error(error: errors.SipcoreError) -> ApiError:
             return ApiError(404, "CALL_NOT_FOUND", f"no call has the id {error.call_id!r}")
         case errors.RecordingNotFound():
             return ApiError(404, "RECORDING_NOT_FOUND", f"no recording has the id {error.recording_id!r}")
+        case errors.ConferenceNotFound():
+            return ApiError(404, "CONFERENCE_NOT_FOUND", f"there is no conference {error.conference!r}")
+        case errors.MemberNotFound():
+            return ApiError(404, "MEMBER_NOT_FOUND", str(error))
+        case errors.ConferenceRefused():
+            return ApiError(409, "CONFERENCE_REFUSED", str(error))
         case errors.CapacityError():
             return ApiError(503, "NO_CAPACITY", str(error), headers={"retry-after": str(RETRY_AFTER_S)})
         case errors.SwitchDraining():
             return ApiError(503, "DRAINING", str(error), headers={"retry-after": str(RETRY_AFTER_S)})
         case errors.SwitchClosed():
             return ApiError(503, "CLOSED", "the switch is not open", headers={"retry-after": str(RETRY_AFTER_S)})
+        case errors.ActionFailed():
+            return ApiError(409, "ACTION_FAILED", str(error))
         case errors.InvalidState():
             return ApiError(409, "INVALID_STATE", str(error))
         case _:

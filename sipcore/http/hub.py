@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipcore.calls import AsyncCall
-from sipcore.events import CallEvent, CallHangup, RecordingFinished, RecordingStarted
+from sipcore.events import CallEvent, CallHangup, ConferenceEvent, RecordingFinished, RecordingStarted
 from sipcore.http.envelope import TYPES, envelope
 from sipcore.http.errors import to_json
 from sipcore.record import CallRecord
@@ -35,8 +35,10 @@ class Told:
     number: int
     id: str
     event: CallEvent
-    record: CallRecord
-    """The call as it was then."""
+    record: CallRecord | None
+    """The call as it was then; `None` when the event is about a conference and no call."""
+    user_id: int
+    """Whose call or conference it is."""
 
     @property
     def type(self) -> str:
@@ -93,12 +95,13 @@ class EventHub:
         """Take one event of the switch. A call may be over before its last events are told: whoever listens can end it."""
         call = self._call_of(event)
         record: CallRecord | None = getattr(event, "record", None if call is None else call.record)
-        if record is None or type(event) not in TYPES:
+        owner = event.conference if isinstance(event, ConferenceEvent) else record
+        if owner is None or type(event) not in TYPES:
             log.error("call %s: an event that cannot be told: %s", event.call_id, type(event).__name__)
             return
         for watcher in self._watchers:
             watcher(event, call)
-        told = Told(self._next, f"{self._run}-{self._next}", event, record)
+        told = Told(self._next, f"{self._run}-{self._next}", event, record, owner.user_id)
         self._next += 1
         self._ring.append(told)
         self._wake()

@@ -23,6 +23,7 @@ from sipcore.switch import AsyncSwitch
 
 _SETUP_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)
 _AUDIO_BUCKETS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_MOS_BUCKETS: Final = (1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.3, 4.4, 4.5)
 _JITTER_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -47,6 +48,7 @@ class Metrics:
             "sipcore_answer_to_audio_seconds", "From the answer to the first sound we send.", buckets=_AUDIO_BUCKETS_S, registry=registry
         )
         self._jitter = Histogram("sipcore_rtp_jitter_seconds", "Mean jitter of a call.", buckets=_JITTER_BUCKETS_S, registry=registry)
+        self._mos = Histogram("sipcore_call_mos", "Mean opinion score of a call, by the E-model.", buckets=_MOS_BUCKETS, registry=registry)
         self._received = PrometheusCounter("sipcore_rtp_packets_received", "RTP packets of calls that are over.", registry=registry)
         self._lost = PrometheusCounter("sipcore_rtp_packets_lost", "RTP packets that did not come.", registry=registry)
         self._refused = PrometheusCounter("sipcore_http_errors", "Answers that are errors.", ["code", "reason"], registry=registry)
@@ -82,6 +84,8 @@ class Metrics:
             self._received.inc(statistics.rx_packets)
             self._lost.inc(max(0, statistics.rx_lost))
             self._jitter.observe(statistics.rx_jitter_ms / 1000)
+        if (quality := record.quality) and quality.mos is not None:
+            self._mos.observe(quality.mos)
 
 
 @dataclass(slots=True, eq=False)

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sipcore import __version__
-from sipcore.actions import MAX_DESTINATIONS, json_schema
+from sipcore.actions import MAX_DESTINATIONS, Action, json_schema
 from sipcore.call import HangupReason, Status
+from sipcore.http.conference_document import conference_paths, conference_schemas
+from sipcore.http.control import CONTROLS
 from sipcore.http.errors import STATUS_NAMES
 from sipcore.http.recordings import MEDIA_TYPES
-from sipcore.http.trace import FORMATS, PCAP_TYPE
+from sipcore.http.trace import FORMATS
+from sipcore.http.trace_document import trace_content, trace_schema
 from sipcore.recordings import RecordingStatus
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.tables import MAX_PAGE_SIZE
@@ -69,7 +72,7 @@ def _schemas() -> dict[str, Any]:
     actions = json_schema()
     definitions = actions.pop("$defs")
     actions.pop("$schema")
-    schemas = {"Actions": actions, **definitions}
+    schemas = {"Actions": actions, **_option_schemas(actions), **definitions}
     _point_to_components(schemas)
     call = {"type": "object", "properties": dict(_CALL), "required": list(_CALL), "additionalProperties": False}
     calls = {"type": "array", "items": _ref("Call")}
@@ -89,22 +92,28 @@ def _schemas() -> dict[str, Any]:
         "Calls": _closed({"calls": calls, "groupcalls": {"type": "array", "maxItems": 0}}),
         "CallPage": _closed({"result": calls, "next_page_token": _TIME}),
         **_recording_schemas(),
-        "Trace": _closed({"result": {"type": "array", "items": _traced_message()}}),
+        **conference_schemas(_ID, _TIME),
+        "CallQuality": _closed({"quality": {"anyOf": [_quality(), {"type": "null"}]}}),
+        "Trace": trace_schema(_TIME),
         "Error": _closed({"error": error}),
     }
 
 
-def _traced_message() -> dict[str, Any]:
-    address = {"type": "string", "description": "`host:port`"}
+def _quality() -> dict[str, Any]:
+    count = {"type": "integer", "minimum": 0}
+    number: dict[str, Any] = {"type": "number", "minimum": 0}
+    rating = {"type": ["number", "null"], "description": "By the E-model (ITU-T G.107); null when it cannot be told."}
     return _closed(
         {
-            "at": _TIME,
-            "is_sent": {"type": "boolean", "description": "By us; otherwise it was received."},
-            "transport": {"type": "string", "enum": ["udp", "tcp", "tls"]},
-            "local": address,
-            "remote": address,
-            "text": {"type": "string", "description": "The message, secrets blanked."},
-            "missing": {"type": "integer", "minimum": 0, "description": "How many messages just before this one were not kept."},
+            "codec": {"type": "string", "description": "RTP name."},
+            "received": count | {"description": "RTP packets."},
+            "lost": count,
+            "discarded": count | {"description": "Came too late to be played."},
+            "loss_percent": number | {"maximum": 100, "description": "Lost and discarded."},
+            "jitter_ms": number,
+            "round_trip_ms": {"type": ["number", "null"], "description": "By RTCP; null when the far end sends none."},
+            "r_factor": rating,
+            "mos": rating,
         }
     )
 
@@ -141,7 +150,8 @@ def _paths() -> dict[str, Any]:
     stream = _operation("followEvents", "Server-sent events", None, (401, 403, 429), {"text/event-stream": {}})
     follow = [_query("call_id", {"type": "string"}, "Only this call."), _query("last_event_id", {"type": "string"}, "As Last-Event-ID.")]
     form = _query("format", {"type": "string", "enum": list(FORMATS), "default": FORMATS[0]}, "`text` is a ladder diagram.")
-    traced = {"application/json": {"schema": _ref("Trace")}, "text/plain": {}, PCAP_TYPE: {}}
+    legs = _query("legs", {"type": "boolean", "default": False}, "With the calls that were made for it.")
+    traced = trace_content(_ref("Trace"))
     return {
         "/v1.0/calls": {
             "post": create | {"parameters": [key], "requestBody": body},
@@ -156,11 +166,18 @@ def _paths() -> dict[str, Any]:
             "parameters": one,
             "post": _operation("hangUpCall", "End a call", _ref("Call"), (401, 403, 404, 503)),
         },
+        **_control_paths(one),
+        "/v1.0/calls/{id}/quality": {
+            "parameters": one,
+            "get": _operation("getCallQuality", "How good a call is to hear", _ref("CallQuality"), (401, 403, 404, 503)),
+        },
         "/v1.0/calls/{id}/trace": {
             "parameters": one,
-            "get": _operation("traceCall", "The SIP messages of a call", None, (400, 401, 403, 404, 503), traced) | {"parameters": [form]},
+            "get": _operation("traceCall", "What happened to a call", None, (400, 401, 403, 404, 503), traced)
+            | {"parameters": [form, legs]},
         },
         **_recording_paths(page, one),
+        **conference_paths(page, one, _operation),
         "/v1.0/events": {"get": stream | {"parameters": follow}},
         "/v1.0/schema/actions": {"get": _operation("actionSchema", "JSON Schema of an action list", {"type": "object"}, (), is_open=True)},
         "/healthz": {"get": _operation("health", "Whether calls are taken", {"type": "object"}, (), is_open=True) | _health()},
@@ -168,13 +185,33 @@ def _paths() -> dict[str, Any]:
     }
 
 
+def _control_paths(one: list[Any]) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for control in CONTROLS:
+        body = {"content": {"application/json": {"schema": _ref(_option_name(control.action))}}}
+        failures = (400, 401, 403, 404, 408, 409, 413, 415, 503)
+        operation = _operation(control.name, control.summary, _ref("Call"), failures) | {"requestBody": body}
+        paths.setdefault(control.path, {"parameters": one})[control.method.lower()] = operation
+    return paths
+
+
+def _option_name(action: type[Action]) -> str:
+    return f"{action.__name__}Option"
+
+
+def _option_schemas(actions: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the actions that can be ordered of a live call."""
+    options = {variant["properties"]["type"]["const"]: variant["properties"]["option"] for variant in actions["items"]["oneOf"]}
+    return {_option_name(control.action): options[control.action.type] for control in CONTROLS}
+
+
 def _recording_schemas() -> dict[str, Any]:
     times = dict.fromkeys(("tm_start", "tm_end", "tm_create", "tm_update", "tm_delete"), _TIME)
     recording = {
         "id": _ID,
         "user_id": {"type": "integer", "minimum": 1},
-        "type": {"const": "call"},
-        "reference_id": _ID | {"description": "The call."},
+        "type": {"type": "string", "enum": ["call", "conference"]},
+        "reference_id": _ID | {"description": "The call, or the conference."},
         "status": {"type": "string", "enum": [str(status) for status in RecordingStatus]},
         "format": {"type": "string", "enum": list(MEDIA_TYPES)},
         "filename": {"type": "string", "description": "Empty while there is none."},

@@ -8,25 +8,29 @@ import socket
 from http import HTTPStatus
 from typing import ClassVar, Final
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sipcore.config_http import HttpConfig
 from sipcore.http.errors import RETRY_AFTER_S, ApiError, error_body
 
 _SEND_BUFFER_BYTES: Final = 128 * 1024
 """What the kernel may hold of one connection: a client that stops reading is seen soon, and costs no more."""
+_MAX_HEAD_BYTES: Final = 16 * 1024
+_LINE_BYTES: Final = len(": \r\n")
 _LINGER_S: Final = 1.0
 _GONE_AFTER_MS: Final = 60_000
 """A client whose machine is gone without a word (Linux TCP_USER_TIMEOUT)."""
 
 
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(HttpToolsProtocol):
     """One connection. `limits` is set by `bounded_by`."""
 
     limits: ClassVar[HttpConfig] = HttpConfig()
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _is_refused = False
+    _has_head = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse one connection too many; the head of the first request must come soon."""
@@ -57,8 +61,39 @@ class BoundedProtocol(H11Protocol):
         """Take bytes; whatever is not a whole head yet must become one in time."""
         if self._is_refused or self.transport.is_closing():
             return
+        if not self._has_head:
+            self._head_bytes += len(data)
         super().data_received(data)
+        if not self._has_head and self._head_bytes > _MAX_HEAD_BYTES:
+            self._refuse_head()
         self._watch_head()
+
+    def on_message_begin(self) -> None:
+        """The head of a request begins."""
+        self._has_head = False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; one that came at once may still be too long."""
+        self._has_head, self._head_bytes = True, 0
+        names = [name for name, _ in self.headers]
+        if len(self.url) + sum(len(name) + len(value) + _LINE_BYTES for name, value in self.headers) > _MAX_HEAD_BYTES:
+            self._refuse_head()
+        elif names.count(b"host") != 1 and self.parser.get_http_version() != "1.0":  # RFC 9112 §3.2
+            self.send_400_response("")
+        elif not self._is_refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole; the head of the next one begins."""
+        self._has_head = False
+        if not self._is_refused:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """The client takes nothing: it has `write_timeout_s` to go on."""
@@ -93,6 +128,9 @@ class BoundedProtocol(H11Protocol):
             self._head_timer.cancel()
             self._head_timer = None
         super().on_response_complete()
+
+    def _refuse_head(self) -> None:
+        self._refuse(ApiError(431, "HEAD_TOO_LARGE", f"the head of a request may have at most {_MAX_HEAD_BYTES} bytes"))
 
     def _head_is_late(self) -> None:
         self._refuse(ApiError(408, "HEAD_TOO_SLOW", f"no request within {self.limits.request_timeout_s:g} s"))

@@ -14,7 +14,7 @@ from sipcore.http.errors import bad_request, json_response, to_json
 from sipcore.http.idempotency import IdempotencyKeys
 from sipcore.http.outside import ascii_url
 from sipcore.http.tokens import Authenticator
-from sipcore.http.trace import read_format, trace_response
+from sipcore.http.trace import read_format, read_legs, trace_response
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
 
@@ -66,12 +66,17 @@ class CallRoutes:
         record = await self._switch.calls.hangup(_call_id(request), user_id=user.sees)
         return json_response(to_json(record.to_json()))
 
-    async def trace(self, request: Request) -> Response:
-        """The SIP messages of a call; none when they have been dropped meanwhile."""
+    async def quality(self, request: Request) -> Response:
+        """How good a call is to hear, or was; `null` without audio."""
         user = self._authenticator.authenticate(request)
-        form = read_format(request)
-        call_id = _call_id(request)
-        return trace_response(await self._switch.calls.trace(call_id, user_id=user.sees), form, call_id)
+        found = await self._switch.calls.quality(_call_id(request), user_id=user.sees)
+        return json_response(to_json({"quality": None if found is None else found.to_json()}))
+
+    async def trace(self, request: Request) -> Response:
+        """What happened to a call; little when most of it has been dropped meanwhile."""
+        user = self._authenticator.authenticate(request)
+        form, legs = read_format(request), read_legs(request)
+        return trace_response(await self._switch.calls.flight(_call_id(request), legs=legs, user_id=user.sees), form)
 
 
 def _call_id(request: Request) -> str:

@@ -26,7 +26,6 @@ from sipcore.switch import AsyncSwitch
 log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S: Final = 30
-_HEAD_MAX_BYTES: Final = 16 * 1024
 _LAST_ANSWERS_S: Final = 2
 _WEBHOOK_GRACE_S: Final = 5.0
 _HURRIED_S: Final = 0.5
@@ -94,7 +93,6 @@ class HttpServer:
                 backlog=128,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_LAST_ANSWERS_S,
-                h11_max_incomplete_event_size=_HEAD_MAX_BYTES,
             )
         )
         self._serving: asyncio.Task[None] | None = None

@@ -65,7 +65,7 @@ class EventStreams:
 
 
 def _is_for(told: Told, user: User, call_id: str | None) -> bool:
-    return (user.is_admin or told.record.user_id == user.id) and (call_id is None or told.event.call_id == call_id)
+    return (user.is_admin or told.user_id == user.id) and (call_id is None or told.event.call_id == call_id)
 
 
 def _line(told: Told) -> bytes:

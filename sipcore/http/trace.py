@@ -1,24 +1,22 @@
-"""The SIP messages of a call, as an answer: JSON, a ladder diagram, or a capture file."""
+"""The flight record of a call, as an answer: JSON, a ladder in text, Mermaid, SVG or HTML, or a capture file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sipcore.errors import Fault
+from sipcore.flight.form import to_json as flight_json
+from sipcore.flight.forms import FORMS
+from sipcore.flight.record import FlightRecord
 from sipcore.http.errors import bad_request, json_response, to_json
-from sipcore.ladder import draw_ladder
-from sipcore.pcap import make_pcap
-from sipcore.record import format_time
-from sipcore.wire import TracedMessage
 
-FORMATS: Final = ("json", "text", "pcap")
-PCAP_TYPE: Final = "application/vnd.tcpdump.pcap"
+FORMATS: Final = ("json", *FORMS)
+MEDIA_TYPES: Final = tuple(dict.fromkeys(form.media_type for form in FORMS.values()))
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_YES_NO: Final = {"true": True, "false": False}
 
 
 def read_format(request: Request) -> str:
@@ -33,25 +31,24 @@ def read_format(request: Request) -> str:
     return value
 
 
-def trace_response(messages: Sequence[TracedMessage], form: str, call_id: str) -> Response:
-    """The messages in one of `FORMATS`."""
-    match form:
-        case "text":
-            return Response(draw_ladder(messages), headers=_HEADERS, media_type="text/plain")
-        case "pcap":
-            named = {"content-disposition": f'attachment; filename="{call_id}.pcap"'}
-            return Response(make_pcap(messages), headers=_HEADERS | named, media_type=PCAP_TYPE)
-        case _:
-            return json_response(to_json({"result": [_shown(message) for message in messages]}), headers=_HEADERS)
+def read_legs(request: Request) -> bool:
+    """Whether the calls that were made for it are wanted too.
+
+    Raises:
+        ApiError: it is neither `true` nor `false`.
+    """
+    value = request.query_params.get("legs", "false")
+    if value not in _YES_NO:
+        raise bad_request("INVALID_REQUEST", [Fault("legs", "must be true or false")])
+    return _YES_NO[value]
 
 
-def _shown(message: TracedMessage) -> dict[str, Any]:
-    return {
-        "at": format_time(datetime.fromtimestamp(message.time, UTC)),
-        "is_sent": message.is_sent,
-        "transport": message.transport,
-        "local": message.local,
-        "remote": message.remote,
-        "text": message.text,
-        "missing": message.missing,
-    }
+def trace_response(record: FlightRecord, name: str) -> Response:
+    """The record in one of `FORMATS`."""
+    form = FORMS.get(name)
+    if form is None:
+        return json_response(to_json(flight_json(record)), headers=_HEADERS)
+    headers = _HEADERS | ({"content-security-policy": form.policy} if form.policy else {})
+    if name == "pcap":
+        headers |= {"content-disposition": f'attachment; filename="{record.call_id}.pcap"'}
+    return Response(form.draw(record), headers=headers, media_type=form.media_type)

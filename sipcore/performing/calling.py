@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sipcore.actions import Answer, Reject, Transfer
 from sipcore.call import Status
 from sipcore.performing.refused import Refused
+from sipcore.performing.transferring import attended_transfer
 from sipcore.preparation import Piece
 from sipcore.session import Session
 
@@ -27,10 +28,13 @@ async def reject(performer: Performer, action: Reject, _pieces: list[Piece], _le
         raise Refused("only a call from outside that is not answered can be rejected")
 
 
-async def transfer(performer: Performer, action: Transfer, _pieces: list[Piece], _legs: list[Session]) -> None:
+async def transfer(performer: Performer, action: Transfer, pieces: list[Piece], legs: list[Session]) -> None:
     """`transfer`."""
     if performer.session.record.status != Status.PROGRESSING:
         raise Refused("the call is not answered")
+    if (consultation := action.consultation) is not None:
+        await attended_transfer(performer, consultation, pieces, legs)
+        return
     try:
         told = await performer.session.transfer(performer.host.transfer_uri(action.address), action.timeout_s)
     except TimeoutError:

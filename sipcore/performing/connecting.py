@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -14,11 +14,13 @@ from sipcore.actions import Connect
 from sipcore.bridge import LegPhase, Outcome, Why
 from sipcore.call import HangupReason, reason_of_refusal
 from sipcore.events import CallAnswered, CallEvent, CallHangup, CallMediaStarted, DigitReceived
+from sipcore.ids import new_id
 from sipcore.performing.digits import DigitRelay
 from sipcore.performing.refused import NobodyAnswered
 from sipcore.performing.relaying import BUSY, UNAVAILABLE, relayed
 from sipcore.performing.results import leg_results
 from sipcore.preparation import Piece
+from sipcore.reason_header import ANSWERED_ELSEWHERE
 from sipcore.session import PlaybackFailed, Session
 
 if TYPE_CHECKING:
@@ -38,16 +40,24 @@ _SPOKEN_OUTCOMES: Final = {
 }
 _REASONS: Final = {
     Why.NOT_NEEDED: HangupReason.NORMAL,
+    Why.ANSWERED_ELSEWHERE: HangupReason.NORMAL,
     Why.RANG_TOO_LONG: HangupReason.DIALOUT,
     Why.TALKED_TOO_LONG: HangupReason.TIMEOUT,
 }
 
 
-async def connect(performer: Performer, action: Connect, pieces: list[Piece], legs: list[Session]) -> None:
-    """`connect`; its legs are added to `legs`."""
+async def connect(
+    performer: Performer,
+    action: Connect,
+    pieces: list[Piece],
+    legs: list[Session],
+    on_joined: Callable[[Session], None] = lambda _: None,
+) -> None:
+    """`connect`; its legs are added to `legs`, and `on_joined` is told the one that is bridged."""
     session, sounds = performer.session, _Sounds.of(action, pieces)
     session.ring(early_media=True)
     run = _Run(performer, action, legs, await sounds.ringback(session.id), sounds.question)
+    run.on_joined = on_joined
     try:
         # A leg takes its place until its end is confirmed, and the call has reserved no more places than one connect rings.
         for leg in performer.legs:
@@ -107,7 +117,7 @@ class _Run:
         self._ringback, self._question = ringback, question
         self._loop = asyncio.get_running_loop()
         self._inputs: asyncio.Queue[bridge.Input] = asyncio.Queue()
-        self._destinations = {str(uuid.uuid4()): destination for destination in action.addresses}
+        self._destinations = {new_id(): destination for destination in action.addresses}
         manner = bridge.Manner(action.ring == "in_order", action.confirm is not None, action.early_media, action.unchained)
         self._connecting = bridge.Connecting.of(list(self._destinations), manner)
         self._by_id: dict[str, Session] = {}
@@ -115,6 +125,7 @@ class _Run:
         self._timers: list[asyncio.TimerHandle] = []
         self._questions: dict[str, asyncio.Task[None]] = {}
         self._heard_id = ""
+        self.on_joined: Callable[[Session], None] = lambda _: None
         self._relay: DigitRelay | None = None
         self._ringback_id = self._session.start_play(ringback, loop=True)
 
@@ -160,7 +171,7 @@ class _Run:
             case bridge.HangUpLeg():
                 self._stop_asking(step.leg_id)
                 if leg := self._by_id.get(step.leg_id):  # none where dialling was refused
-                    leg.hang_up(_REASONS[step.why])
+                    leg.hang_up(_REASONS[step.why], ANSWERED_ELSEWHERE if step.why is Why.ANSWERED_ELSEWHERE else "")
             case bridge.Join():
                 self._join(step.leg_id)
             case bridge.Finish():
@@ -174,7 +185,7 @@ class _Run:
         self._legs += legs
         self._by_id |= {leg.id: leg for leg in legs}
         for leg_id in leg_ids:
-            self._later(self._action.ring_s, bridge.LegTimeIsUp(leg_id, LegPhase.RINGING))
+            self._later(self._action.ring_s(self._performer.host.ring_in_order_s), bridge.LegTimeIsUp(leg_id, LegPhase.RINGING))
 
     def _hear(self, leg_id: str) -> None:
         if self._heard_id:
@@ -197,6 +208,7 @@ class _Run:
             self._later(self._action.max_duration_s, bridge.TalkTimeIsUp())
         self._relay = DigitRelay(self._session, self._by_id[leg_id], self._performer.host)
         self._performer.joined(self._by_id[leg_id])
+        self.on_joined(self._by_id[leg_id])
 
     def _stop_ringback(self) -> None:
         if self._ringback_id:
@@ -207,6 +219,7 @@ class _Run:
 
     def _ask(self, leg_id: str) -> None:
         self._questions[leg_id] = asyncio.create_task(self._put_question(self._by_id[leg_id]))
+        self._by_id[leg_id].await_digits(is_awaited=True)  # his key joins the two without delay
 
     async def _put_question(self, leg: Session) -> None:
         assert self._question is not None
@@ -214,6 +227,9 @@ class _Run:
         wait_s = self._action.confirm.timeout_s
         try:
             await leg.play(await self._question.path())
+            if not self._action.confirm.digit:
+                self._inputs.put_nowait(bridge.LegAccepted(leg.id))
+                return
         except (MediaError, PlaybackFailed, OSError) as error:
             log.warning("call %s: cannot be asked whether it takes the call: %s", leg.id, error)
             wait_s = 0.0
@@ -222,6 +238,7 @@ class _Run:
     def _stop_asking(self, leg_id: str) -> None:
         if task := self._questions.pop(leg_id, None):
             task.cancel()
+            self._by_id[leg_id].await_digits(is_awaited=False)
 
     # ---------------------------------------------------------------------------------------------------- inputs
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import operator
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from media.web import WebAnswer
 from sipcore.actions import (
     Action,
     Branch,
+    ConditionDatetime,
     ConditionVariable,
     Fetch,
     Goto,
@@ -27,7 +27,9 @@ from sipcore.actions import (
 from sipcore.call import HangupReason
 from sipcore.errors import InvalidRequest
 from sipcore.flow import Flow
+from sipcore.performing.datetimes import COMPARISONS, is_at
 from sipcore.performing.refused import Refused
+from sipcore.time_zones import time_zone
 from sipcore.variables import call_values
 from sipcore.web import WebRequest, is_success
 
@@ -36,15 +38,6 @@ if TYPE_CHECKING:
 
 FETCHED = "fetched"
 """How faults of a fetched list are named."""
-
-_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
 
 
 async def sleep(_performer: Performer, action: Sleep, *_: object) -> None:
@@ -83,7 +76,7 @@ async def condition_variable(performer: Performer, action: ConditionVariable, *_
 
 def is_so(action: ConditionVariable, value: str) -> bool:
     """Whether the condition holds for this value of its variable."""
-    compare = _COMPARISONS[action.condition]
+    compare = COMPARISONS[action.condition]
     match action.value_type:
         case "string":
             return compare(value, action.value_string)
@@ -95,6 +88,12 @@ def is_so(action: ConditionVariable, value: str) -> bool:
             except ValueError:
                 return False
             return compare(number, action.value_number)
+
+
+async def condition_datetime(performer: Performer, action: ConditionDatetime, *_: object) -> None:
+    """`condition_datetime`."""
+    if not is_at(action, performer.host.clock.now().astimezone(time_zone(action.time_zone))):
+        _flow(performer).jump(action.false_target_id)
 
 
 async def variable_set(performer: Performer, action: VariableSet, *_: object) -> None:
@@ -173,6 +172,7 @@ def _actions_in(answer: WebAnswer) -> tuple[Action, ...]:
 
 PERFORMERS: Mapping[type[Action], Callable[[Any, Any, Any, Any], Awaitable[None]]] = {
     Branch: branch,
+    ConditionDatetime: condition_datetime,
     ConditionVariable: condition_variable,
     Fetch: fetch,
     Goto: goto,

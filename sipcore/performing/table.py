@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from sipcore.actions import Action, Amd, Answer, Beep, Connect, DigitsReceive, DigitsSend, Play, Reject, Talk, Transfer
-from sipcore.performing import amd, audio, calling, connecting, digits, flow, recording
+from sipcore.actions import Action, Amd, Answer, Beep, ConferenceJoin, Connect, DigitsReceive, DigitsSend, Play, Reject, Talk, Transfer
+from sipcore.performing import amd, audio, calling, conference, connecting, digits, flow, recording
 
 PERFORMERS: Mapping[type[Action], Callable[[Any, Any, Any, Any], Awaitable[None]]] = {
     **flow.PERFORMERS,
@@ -14,6 +14,7 @@ PERFORMERS: Mapping[type[Action], Callable[[Any, Any, Any, Any], Awaitable[None]
     Amd: amd.amd,
     Answer: calling.answer,
     Beep: audio.beep,
+    ConferenceJoin: conference.conference_join,
     Connect: connecting.connect,
     DigitsReceive: digits.digits_receive,
     DigitsSend: digits.digits_send,

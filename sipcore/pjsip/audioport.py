@@ -18,9 +18,13 @@ from sipcore import audiowire, engine
 
 from .guard import guarded
 from .siptext import readable
+from .threadstate import keep_thread_state
 
 _BITS: Final = 16
 _MAX_FAULTS: Final = 4
+MAX_PORTS: Final = 32
+"""Of one worker, for its four legs; the bridge has 254 places."""
+
 _REST_S: Final = 0.25
 """From one use to the next: the bridge disconnects at the next tick of its clock, and the clock's thread may still be inside."""
 
@@ -48,10 +52,21 @@ def _vectors_are_plain() -> bool:
 
 
 class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
-    """A place on the bridge. `onFrame...` run on the clock's thread, and are all that runs there; the rest is the owner thread's."""
+    """A place on the bridge. `onFrame...` run on the clock's thread, and are all that runs there; the rest is the owner thread's.
+
+    One that hears what the far end hears has no socket: it keeps its frame for the port that has. The bridge goes through its places in
+    order, so it must be the one that was made first to be of the same tick.
+
+    Attributes:
+        number: In the order in which they were made.
+    """
 
     def __init__(self, number: int, rate_hz: int) -> None:
         super().__init__()
+        self.number = number
+        self.heard: bytes | None = None
+        """Where it keeps what it hears: this is what it does, unless `None`."""
+        self._near: AudioPort | None = None
         self.faults: deque[tuple[str, str]] = deque(maxlen=_MAX_FAULTS)
         """Of the clock's thread, for the owner's to tell."""
         self.is_broken = False
@@ -71,27 +86,38 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
         self.is_broken = True  # not the same fault fifty times a second
         self.faults.append((where, details))
 
-    def open(self, sock: Any) -> None:
+    def open(self, sock: Any, near: AudioPort | None) -> None:
         """Begin."""
         self._tick = self._taken = 0
         self.is_broken = False
+        self._near = near
         self._sock = sock
 
+    def listen(self) -> None:
+        """Keep what is heard, for another port."""
+        self.heard = self._silence
+
     def shut(self) -> Any:
-        """Stop; the socket, which is to be closed when the clock's thread cannot use it any more."""
+        """Stop; the socket, if it had one, which is to be closed when the clock's thread cannot use it any more."""
         sock, self._sock = self._sock, None
+        self._near = self.heard = None
         return sock
 
     @guarded
     def onFrameReceived(self, frame: Any) -> None:
         """What the leg says. Comes each tick, without content while nothing is connected."""
+        keep_thread_state()
         sock = self._sock
         if sock is None or self.is_broken:
+            if self.heard is not None:
+                self.heard = self._read(frame.buf) or self._silence
             return
         self._tick = (self._tick + 1) % audiowire.WRAP
-        samples = self._read(frame.buf) if frame.size else self._silence
+        samples = self._read(frame.buf) or self._silence
+        near = self._near
+        heard = b"" if near is None else near.heard or self._silence
         try:
-            sock.send(audiowire.HEAD.pack(self._tick, self._taken) + samples)
+            sock.send(audiowire.HEAD.pack(self._tick, self._taken) + samples + heard)
         except BlockingIOError:
             pass  # call control does not read: it sees the missing tick
         except OSError:
@@ -132,8 +158,21 @@ class TappedLeg(Protocol):
 
     call_id: str
     audio: Any
-    recorder: Any
     taps: list[Tap]
+
+    @property
+    def ears(self) -> list[Any]:
+        """What hears what the far end hears."""
+
+
+class Patch(Protocol):
+    """Who knows what a leg hears."""
+
+    def add_ear(self, leg: Any, ear: Any) -> None:
+        """Let this hear what the far end hears."""
+
+    def remove_ear(self, leg: Any, ear: Any) -> None:
+        """No longer."""
 
 
 class Host(Protocol):
@@ -147,35 +186,39 @@ class Host(Protocol):
 
 
 class Tap:
-    """One `OpenAudio` that is carried out."""
+    """One `OpenAudio` that is carried out; `near` is its port that hears what the far end hears, if it is to."""
 
-    def __init__(self, order: engine.OpenAudio, port: AudioPort, sock: Any) -> None:
+    def __init__(self, order: engine.OpenAudio, port: AudioPort, sock: Any, near: AudioPort | None) -> None:
         self.order = order
         self.port = port
-        port.open(sock)
+        self.near = near
+        if near is not None:
+            near.listen()
+        port.open(sock, near)
 
     def connect(self, leg: TappedLeg) -> None:
         """The leg has (new) media."""
         if leg.audio is not None:
             leg.audio.startTransmit(self.port)
             self.port.startTransmit(leg.audio)
-        if leg.recorder is not None:
-            self.port.startTransmit(leg.recorder.heard)
+        for ear in leg.ears:
+            self.port.startTransmit(ear)
 
     def disconnect(self, leg: TappedLeg) -> None:
         """The leg lives on without it."""
         if leg.audio is not None:
             leg.audio.stopTransmit(self.port)
             self.port.stopTransmit(leg.audio)
-        if leg.recorder is not None:
-            self.port.stopTransmit(leg.recorder.heard)
+        for ear in leg.ears:
+            self.port.stopTransmit(ear)
 
 
 class AudioDesk:
     """The live audio of the legs of one worker. Owner thread only."""
 
-    def __init__(self, legs: Mapping[str, TappedLeg], rate_hz: int, host: Host) -> None:
+    def __init__(self, legs: Mapping[str, TappedLeg], rate_hz: int, host: Host, patch: Patch) -> None:
         self._legs = legs
+        self._patch = patch
         self._rate_hz = rate_hz
         self._host = host
         self._ports: list[AudioPort] = []
@@ -200,13 +243,16 @@ class AudioDesk:
             self._refuse(order, str(error))
             return
         try:
-            tap = Tap(order, self._port(), sock)
-        except pj.Error as error:
+            near, port = sorted((self._port(), self._port()), key=lambda port: port.number) if order.hears_near else (None, self._port())
+        except (pj.Error, OverflowError) as error:
             sock.close()
-            self._refuse(order, readable(error.reason))
+            self._refuse(order, readable(error.reason) if isinstance(error, pj.Error) else str(error))
             return
+        tap = Tap(order, port, sock, near)
         leg.taps.append(tap)
         self._tapped[leg.call_id] = leg
+        if near is not None:
+            self._patch.add_ear(leg, near)
         tap.connect(leg)
 
     def _refuse(self, order: engine.OpenAudio, why: str) -> None:
@@ -227,14 +273,17 @@ class AudioDesk:
         """Let go of those that call control has closed, and of sockets that nobody can use any more."""
         for leg in list(self._tapped.values()):
             for tap in [tap for tap in leg.taps if tap.port.is_broken]:
-                leg.taps.remove(tap)
                 tap.disconnect(leg)
+                if tap.near is not None:
+                    self._patch.remove_ear(leg, tap.near)
+                leg.taps.remove(tap)
                 self._rest(tap)
             if not leg.taps:
                 del self._tapped[leg.call_id]
         while self._resting and self._resting[0][0] <= now_s:
             _, port, sock = self._resting.popleft()
-            sock.close()
+            if sock is not None:
+                sock.close()
             self._free.append(port)
         for port in self._ports:
             while port.faults:
@@ -245,16 +294,21 @@ class AudioDesk:
         for leg in list(self._tapped.values()):
             self.remove(leg)
         while self._resting:
-            self._resting.popleft()[2].close()
+            if (sock := self._resting.popleft()[2]) is not None:
+                sock.close()
         self._free.clear()
         self._ports.clear()
 
     def _port(self) -> AudioPort:
         if self._free:
             return self._free.popleft()
+        if len(self._ports) >= MAX_PORTS:
+            raise OverflowError(f"more than {MAX_PORTS} places for live audio at once in one worker")
         port = AudioPort(len(self._ports), self._rate_hz)
         self._ports.append(port)
         return port
 
     def _rest(self, tap: Tap) -> None:
-        self._resting.append((time.monotonic() + _REST_S, tap.port, tap.port.shut()))
+        for port in (tap.port, tap.near):
+            if port is not None:
+                self._resting.append((time.monotonic() + _REST_S, port, port.shut()))

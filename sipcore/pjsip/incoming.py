@@ -13,7 +13,7 @@ from . import sdp
 from .accounts import LocalAccount
 from .leg import Leg, LegOwner
 from .localaddress import caller_host, local_address_towards
-from .siptext import body_of, q850_cause_of, readable
+from .siptext import body_of, is_supported, q850_cause_of, readable
 
 _DECLINE: Final = 603
 _NOT_ACCEPTABLE: Final = 488
@@ -32,6 +32,7 @@ class IncomingLeg(Leg):
         super().__init__(owner, expected.call_id, expected.codecs, local, pjsip_id)
         self._srtp = expected.srtp
         self._offer = body_of(invite)
+        self.takes_replaces = is_supported(invite, "replaces")
         self._is_accepted = False
         self._failure = ""
         self._refusal: tuple[int, str] | None = None

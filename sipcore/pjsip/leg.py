@@ -13,8 +13,10 @@ from .accounts import LocalAccount
 from .guard import guarded
 from .media import MediaCall, MediaOwner
 from .refer import target_of
-from .siptext import q850_cause_of, readable, status_of
+from .siptext import is_supported, q850_cause_of, readable, status_of
 
+_NOT_KNOWN: Final = 420
+_NO_SUCH_CALL: Final = 481
 _GLARE: Final = 491
 _REFUSED: Final = 300
 _RETRY_GLARE_S: Final = {True: 2.1, False: 1.0}
@@ -42,6 +44,7 @@ class Leg(MediaCall):
 
     Attributes:
         local: The PJSIP account it goes by.
+        takes_replaces: Whether the far end knows the Replaces header (RFC 3891).
     """
 
     _is_dialled = True
@@ -49,6 +52,8 @@ class Leg(MediaCall):
     def __init__(self, owner: LegOwner, call_id: str, codecs: Sequence[str], local: LocalAccount, *number: int) -> None:
         super().__init__(owner, call_id, codecs, local, *number)
         self.local = local
+        self.takes_replaces = False
+        self._reason = ""
         self._owner = owner
         self._wants_hold: bool | None = None
         self._asked_hold: bool | None = None
@@ -59,8 +64,8 @@ class Leg(MediaCall):
     def obey(self, command: engine.Command, now_s: float) -> None:
         """Carry out a command of the dialog; one that does not fit its state is ignored."""
         match command:
-            case engine.Hangup():
-                self.hang_up()
+            case engine.Hangup(_, reason):
+                self.hang_up(reason)
             case engine.Hold(_, is_held) if self._is_live:
                 self._wants_hold = is_held
                 self._hold(now_s)
@@ -73,17 +78,22 @@ class Leg(MediaCall):
         if self._wants_hold is not None and now_s >= self._hold_again_at_s and self._is_live:
             self._hold(now_s)
 
-    def hang_up(self) -> None:
-        """End it in the way its state asks for; `CallDisconnected` comes at once, from within."""
+    def hang_up(self, reason: str = "") -> None:
+        """End it in the way its state asks for; `CallDisconnected` comes at once, from within. `reason`: of the Reason header."""
         if self._is_hung_up or self._is_over:
             return
         self._is_hung_up = True
+        self._reason = reason
         self._end()
 
     def _end(self, code: int = 0) -> None:
         """Hang up; `code` is for an INVITE that has no final answer yet, 0 for what PJSIP thinks fits."""
         options = pj.CallOpParam()
         options.statusCode = code
+        if self._reason:
+            header = pj.SipHeader()
+            header.hName, header.hValue = "Reason", self._reason
+            options.txOption.headers.append(header)
         try:
             self.hangup(options)
         except pj.Error as error:
@@ -112,7 +122,22 @@ class Leg(MediaCall):
         try:
             self.xfer(f"<{target_uri}>", pj.CallOpParam(True))  # noqa: FBT003
         except pj.Error as error:
-            self._owner.emit(engine.TransferProgressed(self.call_id, 500, readable(error.reason), is_final=True))
+            self._transfer_failed(500, readable(error.reason))
+
+    def transfer_to(self, replaced: Leg) -> None:
+        """Ask the far end to take our place in this other call; not without both far ends knowing Replaces (RFC 5589 §7.3)."""
+        if not (self._is_live and replaced._is_live):
+            self._transfer_failed(_NO_SUCH_CALL, "the call to be replaced is not up")
+        elif not (self.takes_replaces and replaced.takes_replaces):
+            self._transfer_failed(_NOT_KNOWN, "Replaces is not supported by both far ends")
+        else:
+            try:
+                self.xferReplaces(replaced, pj.CallOpParam())
+            except pj.Error as error:
+                self._transfer_failed(500, readable(error.reason))
+
+    def _transfer_failed(self, code: int, phrase: str) -> None:
+        self._owner.emit(engine.TransferProgressed(self.call_id, code, phrase, is_final=True))
 
     # ----------------------------------------------------------------------------------------------- callbacks
 
@@ -134,7 +159,10 @@ class Leg(MediaCall):
         tsx = prm.e.body.tsxState.tsx
         if self._is_over or tsx.role != pj.PJSIP_ROLE_UAC or tsx.method not in {"INVITE", "INFO"}:
             return
-        status = status_of(_received_text(prm.e))
+        text = _received_text(prm.e)
+        status = status_of(text)
+        if status and 200 <= status[0] < _REFUSED and tsx.method == "INVITE":
+            self.takes_replaces = self.takes_replaces or is_supported(text, "replaces")
         if status and tsx.method == "INVITE":
             self._answered(status)
         elif status and status[0] >= _REFUSED:

@@ -15,6 +15,7 @@ from .arrivals import Arrivals
 from .audioport import AudioDesk
 from .dtmf import DigitDesk
 from .endpoint import bridge_rate_hz
+from .firstaudio import FirstAudioDesk
 from .incoming import IncomingLeg
 from .leg import Leg
 from .outgoing import OutgoingLeg
@@ -28,6 +29,8 @@ from .slots import slot_counter
 
 SLOT_WAIT_S: Final = 40.0
 """For a slot of PJSIP to become free: more than the 32 s that the slowest transaction lasts (RFC 3261 timers B and F)."""
+
+_NO_SUCH_CALL: Final = 481
 
 TEND_S: Final = 1.0
 """How often each leg looks after its RTP."""
@@ -75,7 +78,8 @@ class Legs:
         recorders = RecorderPool(bridge_rate_hz(host.settings), host.emit)
         self._patch = PatchPanel(self._legs, PlayerPool(host.wake), recorders, host.emit)
         self._digits = DigitDesk(self._legs, host.emit)
-        self._audio = AudioDesk(self._legs, bridge_rate_hz(host.settings), host)
+        self._first_audio = FirstAudioDesk(self._legs, host.emit)
+        self._audio = AudioDesk(self._legs, bridge_rate_hz(host.settings), host, self._patch)
         self._accounts = AccountBook(self, host.settings, places)
         self._slots = slot_counter()
         self._desk = TransferDesk(host.report_fault)
@@ -102,7 +106,8 @@ class Legs:
     @property
     def next_due_s(self) -> float | None:
         """When `tend` has something to do, besides the legs' once a second; `None`: nothing."""
-        dues = (self._patch.next_burial, self._arrivals.next_due_s, self._digits.next_due_s, self._audio.next_due_s)
+        desks = (self._arrivals, self._digits, self._audio, self._first_audio)
+        dues = (self._patch.next_burial, *(desk.next_due_s for desk in desks))
         return min((due for due in dues if due is not None), default=None)
 
     @property
@@ -141,6 +146,7 @@ class Legs:
         self._patch.remove(leg)
         self._audio.remove(leg)
         self._digits.remove(leg.call_id)
+        self._first_audio.remove(leg.call_id)
 
     def digits_refused(self, leg: Leg, error: str) -> None:
         """See `LegOwner`."""
@@ -201,10 +207,22 @@ class Legs:
             self._patch.obey(command)
         elif isinstance(command, engine.SendDigits | engine.StopDigits | engine.AwaitDigits):
             self._digits.obey(command, time.monotonic())
+        elif isinstance(command, engine.AwaitAudio):
+            self._first_audio.await_audio(command.call_id, time.monotonic())
         elif isinstance(command, engine.OpenAudio):
             self._audio.open(command)
+        elif isinstance(command, engine.Transfer) and command.replaced_id:
+            self._transfer_replacing(command)
         elif leg := self._legs.get(command.call_id):
             leg.obey(command, time.monotonic())
+
+    def _transfer_replacing(self, command: engine.Transfer) -> None:
+        leg, replaced = self._legs.get(command.call_id), self._legs.get(command.replaced_id)
+        if leg is not None and replaced is not None:
+            leg.transfer_to(replaced)
+        else:
+            gone = engine.TransferProgressed(command.call_id, _NO_SUCH_CALL, "the call to be replaced is over", is_final=True)
+            self.emit(gone)
 
     def _dial(self, dial: engine.Dial) -> None:
         if self._is_closing or dial.call_id in self._legs:
@@ -241,6 +259,7 @@ class Legs:
         now_s = time.monotonic()
         self._patch.tend()
         self._digits.tend(now_s)
+        self._first_audio.tend(now_s)
         self._audio.tend(now_s)
         for call_id in self._arrivals.overdue(now_s):
             self._refuse(call_id, "the INVITE did not arrive")

@@ -90,7 +90,7 @@ class MediaCall(pj.Call):  # type: ignore[misc]
         ways = {"in", "out"} if direction == "both" else {direction}
         self._muted = self._muted | ways if is_muted else self._muted - ways
         self.apply_mute()
-        self.mute_recorder()
+        self.mute_ears()
 
     def apply_mute(self) -> None:
         """On linear samples; again after a re-INVITE has made the leg's place anew. `Rx` is what that place gets from the bridge."""
@@ -98,23 +98,39 @@ class MediaCall(pj.Call):  # type: ignore[misc]
             self.audio.adjustRxLevel(0.0 if "out" in self._muted else 1.0)
             self.audio.adjustTxLevel(0.0 if "in" in self._muted else 1.0)
 
-    def mute_recorder(self) -> None:
-        """What the far end does not hear, it does not hear on the recording either; its own side is silent by itself."""
-        if self.recorder is not None:
-            self.recorder.heard.adjustRxLevel(0.0 if "out" in self._muted else 1.0)
+    @property
+    def ears(self) -> list[Any]:
+        """What on the bridge hears all that the far end hears: its recorder, and live audio that wants it."""
+        ears = [] if self.recorder is None else [self.recorder.heard]
+        return ears + [tap.near for tap in self.taps if tap.near is not None]
+
+    def mute_ears(self) -> None:
+        """What the far end does not hear, nobody hears who hears it; its own side is silent by itself."""
+        for ear in self.ears:
+            ear.adjustRxLevel(0.0 if "out" in self._muted else 1.0)
 
     def look_at_rtp(self, now_s: float) -> None:
         """About once a second: is there RTP, and where from?"""
         if self._is_over or self._is_hung_up or self.audio is None:
             return
         try:
-            packets = self.getStreamStat(self._stream_index).rtcp.rxStat.pkt
+            stat = self.getStreamStat(self._stream_index)
             source = self.getMedTransportInfo(self._stream_index).srcRtpName
         except pj.Error:  # a re-INVITE is making the stream anew
             return
         is_expected = self._is_answered and self._direction == pj.PJMEDIA_DIR_ENCODING_DECODING
-        for event in self._watch.look(packets, source, now_s, is_expected=is_expected):
+        for event in self._watch.look(stat.rtcp.rxStat.pkt, source, now_s, is_expected=is_expected):
             self._media_owner.emit(event)
+        total = add_stream(self._statistics or engine.RtpStatistics(), self._codec, stat)
+        self._media_owner.emit(engine.MediaStatistics(self.call_id, total, stat.rtcp.rxStat.jitterUsec.last / 1000))
+
+    @property
+    def received_packets(self) -> int:
+        """RTP packets of the stream that runs now; 0 while there is none."""
+        try:
+            return int(self.getStreamStat(self._stream_index).rtcp.rxStat.pkt) if self.has_media else 0
+        except pj.Error:  # a re-INVITE is making the stream anew
+            return 0
 
     # ----------------------------------------------------------------------------------------------- callbacks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 import pjsua2 as pj
 
@@ -77,8 +77,8 @@ class PatchPanel:
             return
         leg.player = player
         player.send_to(leg.audio)
-        if leg.recorder is not None:
-            player.send_to_recorder(leg.recorder.heard)
+        for ear in leg.ears:
+            player.send_to_ear(ear)
 
     def _stop_play(self, leg: Leg, play_id: str) -> None:
         if leg.waiting_play is not None and leg.waiting_play.play_id == play_id:
@@ -122,16 +122,16 @@ class PatchPanel:
         if peer is not None and leg.audio is not None and peer.audio is not None:
             for speaker, listener in _ways(leg, peer):
                 speaker.audio.stopTransmit(listener.audio)
-                if listener.recorder is not None:
-                    speaker.audio.stopTransmit(listener.recorder.heard)
+                for ear in listener.ears:
+                    speaker.audio.stopTransmit(ear)
 
     @staticmethod
     def _join(leg: Leg, peer: Leg) -> None:
         if leg.audio is not None and peer.audio is not None:
             for speaker, listener in _ways(leg, peer):
                 speaker.audio.startTransmit(listener.audio)
-                if listener.recorder is not None:
-                    speaker.audio.startTransmit(listener.recorder.heard)
+                for ear in listener.ears:
+                    speaker.audio.startTransmit(ear)
 
     def _peers(self, leg: Leg) -> list[Leg]:
         """Whom it is bridged with, itself for an echo, media or not."""
@@ -149,36 +149,44 @@ class PatchPanel:
         except RecordingError as error:
             self._emit(engine.RecordingFinished(order.call_id, order.recording_id, 0.0, str(error)))
             return
-        leg.mute_recorder()
-        if leg.player is not None:
-            leg.player.send_to_recorder(leg.recorder.heard)
+        self.add_ear(leg, leg.recorder.heard)
         self._connect_recorder(leg)
 
-    def _connect_recorder(self, leg: Leg) -> None:
-        """What the leg says, and what its peers say; its player is connected when it starts."""
-        if leg.recorder is None or leg.audio is None:
-            return
-        leg.audio.startTransmit(leg.recorder.said)
+    @staticmethod
+    def _connect_recorder(leg: Leg) -> None:
+        """What the leg says; what it hears is connected as for every ear."""
+        if leg.recorder is not None and leg.audio is not None:
+            leg.audio.startTransmit(leg.recorder.said)
+
+    def add_ear(self, leg: Leg, ear: Any) -> None:
+        """Let this hear all that the far end hears; it is one of `leg.ears` by now, and hears what begins later by that."""
+        leg.mute_ears()
+        if leg.player is not None:
+            leg.player.send_to_ear(ear)
         for tap in leg.taps:
-            tap.port.startTransmit(leg.recorder.heard)
+            tap.port.startTransmit(ear)
         for peer in self._peers(leg):
             if peer.audio is not None:
-                peer.audio.startTransmit(leg.recorder.heard)
+                peer.audio.startTransmit(ear)
+
+    def remove_ear(self, leg: Leg, ear: Any) -> None:
+        """Undo `add_ear`."""
+        if leg.player is not None:
+            leg.player.stop_ear(ear)
+        for tap in leg.taps:
+            tap.port.stopTransmit(ear)
+        for peer in self._peers(leg):
+            if peer.audio is not None:
+                peer.audio.stopTransmit(ear)
 
     def _stop_recording(self, leg: Leg) -> None:
         """The sources are taken off by PJSIP when the recorder is destroyed; until then silence comes out of what has been stopped."""
         recorder, leg.recorder = leg.recorder, None
         if recorder is None:
             return
-        if leg.player is not None:
-            leg.player.stop_recorder()
-        for tap in leg.taps:
-            tap.port.stopTransmit(recorder.heard)
+        self.remove_ear(leg, recorder.heard)
         if leg.audio is not None:
             leg.audio.stopTransmit(recorder.said)
-            for peer in self._peers(leg):
-                if peer.audio is not None:
-                    peer.audio.stopTransmit(recorder.heard)
         self._recorders.bury(recorder)
 
     # ------------------------------------------------------------------------------------------------ the worker
@@ -195,6 +203,9 @@ class PatchPanel:
 
     def remove(self, leg: Leg) -> None:
         """The leg is over, its place on the bridge is gone already."""
+        for tap in leg.taps:
+            if tap.near is not None:
+                self.remove_ear(leg, tap.near)
         self._bridges = {pair for pair in self._bridges if leg.call_id not in pair}
         leg.waiting_play = None
         self._stop_recording(leg)

@@ -61,7 +61,7 @@ class FilePlayer(pj.AudioMediaPlayer):  # type: ignore[misc]
         self.play = play
         self._on_end = on_end
         self._sink: Any = None
-        self._recorder: Any = None
+        self._ears: list[Any] = []
         self.createPlayer(play.path, 0 if play.loop else pj.PJMEDIA_FILE_NO_LOOP)
 
     def send_to(self, sink: Any) -> None:
@@ -74,18 +74,19 @@ class FilePlayer(pj.AudioMediaPlayer):  # type: ignore[misc]
         if self._sink is not None:
             self.stopTransmit(self._sink)
             self._sink = None
-        self.stop_recorder()
+        for ear in tuple(self._ears):
+            self.stop_ear(ear)
 
-    def send_to_recorder(self, recorder: Any) -> None:
-        """Play to the recorder of the leg too."""
-        self.startTransmit(recorder)
-        self._recorder = recorder
+    def send_to_ear(self, ear: Any) -> None:
+        """Play to the recorder of the leg too, or to whatever hears with it."""
+        self.startTransmit(ear)
+        self._ears.append(ear)
 
-    def stop_recorder(self) -> None:
+    def stop_ear(self, ear: Any) -> None:
         """Play to it no longer, before it is destroyed."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            self.stopTransmit(recorder)
+        if ear in self._ears:
+            self._ears.remove(ear)
+            self.stopTransmit(ear)
 
     def forget_sink(self) -> None:
         """The leg's media is gone, and with it PJSIP's connection to it."""

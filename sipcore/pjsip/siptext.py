@@ -8,6 +8,7 @@ from typing import Final
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: ([^\r\n]{0,200}))?", re.IGNORECASE)
 _REASON_HEADER: Final = re.compile(r"^reason[ \t]*:([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _Q850_CAUSE: Final = re.compile(r"(?:^|,)\s*q\.850\b(?:[^,\"]|\"[^\"]*\")*?;\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
+_SUPPORTED_HEADER: Final = re.compile(r"^(?:supported|k)[ \t]*:([^\n]*(?:\n[ \t]+[^\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _BRACKETED_URI: Final = re.compile(r"<(sips?:[!-;=?-~]+)>", re.IGNORECASE)
 _BARE_URI: Final = re.compile(r"(sips?:[!-+\--:=?-~]+)", re.IGNORECASE)  # without brackets a semicolon ends it (RFC 3261 §20.10)
 _MAX_CAUSE: Final = 127  # Q.850: 7 bits
@@ -39,6 +40,13 @@ def header_of(message: str, name: str) -> str:
     head = message.replace("\r\n", "\n").partition("\n\n")[0]
     match = re.search(rf"(?im)^{re.escape(name)}[ \t]*:[ \t]*([^\n]*(?:\n[ \t]+[^\n]*)*)", head)
     return " ".join(match[1].split()) if match else ""
+
+
+def is_supported(message: str, option: str) -> bool:
+    """Whether the sender says that it knows this extension (RFC 3261 §20.37)."""
+    head = message.replace("\r\n", "\n").partition("\n\n")[0]
+    listed = ",".join(_SUPPORTED_HEADER.findall(head))
+    return option in {name.strip().lower() for name in listed.split(",")}
 
 
 def contact_uri_of(message: str) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sipcore.cli.trace import TraceUnusable, parse_messages
+from sipcore.cli.trace import TraceUnusable, parse_record
+from sipcore.flight.form import to_json
 from sipcore.wire import TracedMessage
 
 SHOWN = {
@@ -16,29 +17,43 @@ SHOWN = {
 }
 
 
-def test_an_answer_is_messages():
-    assert parse_messages({"result": [SHOWN]}) == [
-        TracedMessage(1_700_000_000.250001, True, "tls", "192.0.2.1:5061", "192.0.2.9:5061", "BYE", 2)
-    ]
-    assert parse_messages({"result": []}) == []
+NOTE = {"at": "2023-11-14 22:13:21.000000", "call_id": "a", "name": "CallAnswered", "text": "answered", "missing": 0}
+SAMPLE = {"at": "2023-11-14 22:13:22.000000", "rx_packets": 50, "rx_lost": 1, "rx_discarded": 0, "tx_packets": 49}
+SAMPLE |= {"jitter_ms": 0.5, "rtt_ms": 2.0}
+CALL = dict.fromkeys(("direction", "source", "destination", "status", "hangup_by", "hangup_reason", "sip_phrase", "codec"), "")
+CALL |= {"id": "a", "sip_code": 200, "rtp": [SAMPLE]}
+ANSWER = {"result": [SHOWN], "notes": [NOTE], "calls": [CALL], "taken_at": "2023-11-14 22:13:30.000000"}
+
+
+def test_an_answer_is_a_record():
+    record = parse_record(ANSWER)
+    assert record.messages == (TracedMessage(1_700_000_000.250001, True, "tls", "192.0.2.1:5061", "192.0.2.9:5061", "BYE", 2),)
+    assert [note.text for note in record.notes] == ["answered"]
+    assert record.calls[0].rtp[0].rx_packets == 50
+    assert to_json(record) == ANSWER
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         {},
-        {"result": None},
-        {"result": 5},
-        {"result": "text"},
-        {"result": [[]]},
-        {"result": [{}]},
-        {"result": [SHOWN | {"at": ""}]},
-        {"result": [SHOWN | {"at": "yesterday"}]},
-        {"result": [SHOWN | {"at": 5}]},
-        {"result": [SHOWN | {"text": 5}]},
-        {"result": [SHOWN | {"missing": "many"}]},
+        {"result": []},
+        ANSWER | {"calls": []},
+        ANSWER | {"calls": [CALL | {"id": 5}]},
+        ANSWER | {"calls": [CALL | {"rtp": [{}]}]},
+        ANSWER | {"notes": [NOTE | {"text": None}]},
+        ANSWER | {"result": None},
+        ANSWER | {"result": 5},
+        ANSWER | {"result": "text"},
+        ANSWER | {"result": [[]]},
+        ANSWER | {"result": [{}]},
+        ANSWER | {"result": [SHOWN | {"at": ""}]},
+        ANSWER | {"result": [SHOWN | {"at": "yesterday"}]},
+        ANSWER | {"result": [SHOWN | {"at": 5}]},
+        ANSWER | {"result": [SHOWN | {"text": 5}]},
+        ANSWER | {"result": [SHOWN | {"missing": "many"}]},
     ],
 )
 def test_an_answer_that_is_no_trace_is_told(answer):
     with pytest.raises(TraceUnusable, match="no trace"):
-        parse_messages(answer)
+        parse_record(answer)

@@ -225,6 +225,8 @@ class PjsipHarness(Harness):
             phone.early_media(hz)
         if script.hang_up_after_s is not None:
             phone.hang_up_after(script.hang_up_after_s)
+        if script.digits:
+            phone.send_digits_after(script.digits_after_s, script.digits)
         self._by_uri[phone.uri], self._hz[phone.uri] = phone, hz
         return phone.uri
 

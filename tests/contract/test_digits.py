@@ -28,6 +28,14 @@ def test_keys_of_the_far_end_are_told_in_order(play, is_awaited):
     play(story)
 
 
+def test_keys_of_a_far_end_that_presses_them_by_itself(play):
+    async def story(line):
+        call_id = await line.answered(FarEnd(digits="4#", digits_after_s=0.2))
+        await line.until(lambda: digits(line, call_id) == "4#")
+
+    play(story)
+
+
 def test_digits_are_sent_and_told(play):
     async def story(line):
         call_id = await line.answered()

@@ -32,6 +32,19 @@ def test_life_of_an_answered_leg_in_order(play):
     play(story)
 
 
+def test_first_audio_is_told_to_who_asks(play):
+    async def story(line):
+        asked, other = line.dial(line.far_end(FarEnd())), await line.answered()
+        line.engine.submit(wire.AwaitAudio(asked))
+        await line.got(wire.AudioArrived, asked)
+        kinds = line.kinds(asked)
+        assert kinds.index("MediaStarted") < kinds.index("AudioArrived")
+        assert kinds.count("AudioArrived") == 1
+        assert "AudioArrived" not in line.kinds(other)
+
+    play(story)
+
+
 def test_far_end_hangs_up(play):
     async def story(line):
         call_id = await line.answered()

@@ -69,3 +69,19 @@ def test_nobody_listens_there(play):
         line.engine.submit(wire.OpenAudio("unknown", "a", "@sipcore-nobody"))
 
     play(story)
+
+
+def test_what_the_far_end_hears_comes_with_what_it_says(play):
+    async def story(line):
+        call_id = await line.answered()
+        frames: list[AudioFrame] = []
+        audio = AudioLine(frames.append, hears_near=True)
+        line.engine.submit(wire.OpenAudio(call_id, "a", audio.address, hears_near=True))
+        assert await asyncio.wait_for(audio.write(np.full(1600, 1000, np.int16)), 10)
+        assert await asyncio.wait_for(audio.write(np.zeros(480, np.int16)), 10)
+        near = np.concatenate([frame.near for frame in frames])
+        assert np.count_nonzero(near > 900) == 1600
+        assert {len(frame.samples) for frame in frames} == {len(frame.near) for frame in frames} == {160}
+        audio.close()
+
+    play(story)

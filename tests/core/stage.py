@@ -97,7 +97,8 @@ class Stage:
         assert self.engine.legs_in_use == 0
         by_call: dict[str, list[CallEvent]] = {}
         for event in self.events:
-            by_call.setdefault(event.call_id, []).append(event)
+            if event.call_id:  # those of a conference need not be about a call
+                by_call.setdefault(event.call_id, []).append(event)
         for happened in by_call.values():
             names = [type(event).__name__ for event in happened]
             assert names[0] == "CallCreated"

@@ -140,7 +140,7 @@ def test_live_control(tmp_path):
 
 
 def test_an_engine_that_refuses_the_audio(tmp_path, monkeypatch):
-    monkeypatch.setattr("sipcore.testing.fake_engine.FakeTap", lambda *_: (_ for _ in ()).throw(OSError("no ports left")))
+    monkeypatch.setattr("sipcore.testing.fake_engine.FakeTap", lambda *_, **__: (_ for _ in ()).throw(OSError("no ports left")))
 
     async def story(stage):
         call = speaking(stage, HUMAN, Amd(), Sleep(100))

@@ -47,6 +47,10 @@ def begun(*legs, manner=USUAL):
     return connecting
 
 
+def elsewhere(leg_id):
+    return HangUpLeg(leg_id, Why.ANSWERED_ELSEWHERE)
+
+
 def rang_too_long(leg_id):
     return LegTimeIsUp(leg_id, LegPhase.RINGING)
 
@@ -60,13 +64,13 @@ def did_not_accept(leg_id):
 
 def test_first_answer_wins_and_losers_are_ended_after_it_is_joined():
     connecting, steps = play(begun("a", "b", "c"), LegAnswered("b"))
-    assert steps == [Join("b"), HangUpLeg("a"), HangUpLeg("c")]
+    assert steps == [Join("b"), elsewhere("a"), elsewhere("c")]
     assert (connecting.phase, connecting.peer_id) == (Phase.BRIDGED, "b")
 
 
 def test_answer_that_crosses_our_cancel_is_ended_too():
     _, steps = play(begun("a", "b"), LegAnswered("b"), LegAnswered("a"), LegEnded("a"), LegAnswered("a"))
-    assert steps == [Join("b"), HangUpLeg("a"), HangUpLeg("a")]
+    assert steps == [Join("b"), elsewhere("a"), HangUpLeg("a")]
 
 
 def test_answer_after_the_finish_is_ended():
@@ -76,7 +80,7 @@ def test_answer_after_the_finish_is_ended():
 
 def test_end_of_the_bridged_leg_finishes():
     _, steps = play(begun("a", "b"), LegAnswered("a"), LegEnded("b"), LegEnded("a"), LegEnded("a"))
-    assert steps == [Join("a"), HangUpLeg("b"), Finish(Outcome.BRIDGED)]
+    assert steps == [Join("a"), elsewhere("b"), Finish(Outcome.BRIDGED)]
 
 
 def test_finishes_when_every_leg_has_failed():
@@ -143,7 +147,7 @@ def test_in_order_the_answer_of_one_that_rang_too_long_does_not_win():
 
 def test_who_accepts_first_wins_and_the_others_are_ended():
     _, steps = play(begun("a", "b", "c", manner=ASKING), LegAnswered("a"), LegAnswered("b"), LegAccepted("b"))
-    assert steps == [AskLeg("a"), AskLeg("b"), Join("b"), HangUpLeg("a"), HangUpLeg("c")]
+    assert steps == [AskLeg("a"), AskLeg("b"), Join("b"), elsewhere("a"), elsewhere("c")]
 
 
 def test_a_key_before_the_question_and_after_the_end_says_nothing():
@@ -186,7 +190,7 @@ def test_ringback_when_the_heard_leg_is_over_or_asked():
 
 def test_early_media_is_not_heard_unless_asked_for_nor_after_the_answer():
     assert play(begun("a"), EarlyMedia("a"))[1] == []
-    assert play(begun("a", "b", manner=EARLY), LegAnswered("a"), EarlyMedia("b"), EarlyMedia("a"))[1] == [Join("a"), HangUpLeg("b")]
+    assert play(begun("a", "b", manner=EARLY), LegAnswered("a"), EarlyMedia("b"), EarlyMedia("a"))[1] == [Join("a"), elsewhere("b")]
 
 
 # -------------------------------------------------------------------------------------------------------- the bridge
@@ -200,7 +204,7 @@ def test_the_two_may_be_connected_for_so_long():
 def test_an_unchained_leg_lives_on_but_no_ringing_one():
     assert play(begun("a", "b", manner=UNCHAINED), LegAnswered("a"), CallerGone())[1] == [
         Join("a"),
-        HangUpLeg("b"),
+        elsewhere("b"),
         Finish(Outcome.ABANDONED),
     ]
     assert play(begun("a", manner=UNCHAINED), CallerGone())[1] == [HangUpLeg("a"), Finish(Outcome.ABANDONED)]

@@ -278,6 +278,8 @@ def test_a_key_ends_the_question(root):
         await call.wait()
         question, bridge = stage.engine.heard[call.record.chained_call_ids[0]]
         assert question.end_s == bridge.start_s
+        awaited = [order.is_awaited for order in stage.sent(wire.AwaitDigits, call.record.chained_call_ids[0])]
+        assert awaited == [True, False], "his key is told without delay"
         assert question.end_s - question.start_s == pytest.approx(0.5, abs=0.05)
 
     play(root, scenario, {"bob": FarEnd(hang_up_after_s=2)})

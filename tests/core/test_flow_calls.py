@@ -290,6 +290,7 @@ BOTH = {"type": "connect", "option": {"destinations": ["sip:a@192.0.2.9", "sip:b
         ((200, "application/json", b"\xff"), "did not answer JSON"),
         ((200, "application/json", b"[" * 60_000), "did not answer JSON"),
         ((200, "application/json", b" " * 70_000), "65536 bytes"),
+        ((200, "application/json", b" " * 10_000_000), "65536 bytes"),
         ({"action": []}, "did not answer a list"),
         ({"actions": None}, "did not answer a list"),
         ("talk", "did not answer a list"),

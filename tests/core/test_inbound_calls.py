@@ -405,7 +405,7 @@ def test_rules_are_checked(root):
             stage.switch.on_call()(lambda _call: None)
         assert stage.engine.offer("1") == wire.Refusal(404)
 
-    play(root, scenario)
+    play(root, scenario, max_legs=5)
 
 
 async def lambda_handler(call):

@@ -451,14 +451,14 @@ def test_no_room_leaves_nothing(root):
     play(root, scenario, engine=FakeEngine(max_legs=2))
 
 
-def test_more_destinations_than_a_worker_holds(root):
+def test_more_destinations_than_there_are_legs(root):
     async def scenario(stage: Stage):
-        with pytest.raises(InvalidRequest, match=r"needs 5 legs at once, a worker of this machine holds 4"):
+        with pytest.raises(InvalidRequest, match=r"needs 5 legs at once, this switch has max_legs = 4"):
             stage.call("alice", Connect([address("bob")] * 4))
         assert stage.engine.legs_in_use == 0
         assert (await stage.switch.calls.list()).result == ()
 
-    play(root, scenario)
+    play(root, scenario, max_legs=4)
 
 
 def test_bad_request_leaves_nothing(root):

@@ -124,3 +124,10 @@ def test_draining_refuses_new_calls_only(serve):
     assert served.get(call["id"])["id"] == call["id"]
     health = served.client.get("/healthz")
     assert (health.status_code, health.json()["status"]) == (503, "draining")
+
+
+def test_a_head_that_is_too_long(serve):
+    served = serve()
+    for more in (b"X-Long: " + b"a" * 17_000 + b"\r\n\r\n", b"X-Many: 0\r\n" * 2000 + b"\r\n", b"X-No-End: " + b"a" * 200_000):
+        assert error_of(served.raw(HEAD + more)) == (431, "HEAD_TOO_LARGE")
+    assert served.client.get("/healthz").status_code == 200

@@ -49,13 +49,13 @@ def test_json(traced):
     answer = get(served, call_id)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     ends = {"transport": "udp", "local": US, "remote": BOB}
-    assert answer.json() == {
-        "result": [
-            {"at": "2023-11-14 22:13:20.250000", "is_sent": True, **ends, "text": INVITE, "missing": 0},
-            {"at": "2023-11-14 22:13:20.750000", "is_sent": False, **ends, "text": BUSY, "missing": 3},
-        ]
-    }
-    assert get(served, call_id, format="json").content == answer.content
+    assert answer.json()["result"] == [
+        {"at": "2023-11-14 22:13:20.250000", "is_sent": True, **ends, "text": INVITE, "missing": 0},
+        {"at": "2023-11-14 22:13:20.750000", "is_sent": False, **ends, "text": BUSY, "missing": 3},
+    ]
+    assert [note["name"] for note in answer.json()["notes"]][:2] == ["CallCreated", "CallDialing"]
+    assert [call["id"] for call in answer.json()["calls"]] == [call_id]
+    assert get(served, call_id, format="json").json()["result"] == answer.json()["result"]
 
 
 def test_text_is_a_ladder_that_no_terminal_minds(traced):
@@ -77,6 +77,18 @@ def test_pcap(traced):
     assert answer.content == make_pcap(MESSAGES)
 
 
+def test_pictures_and_a_page_that_no_browser_runs_anything_of(traced):
+    served, call_id = traced
+    for form, kind in (("svg", "image/svg+xml"), ("html", "text/html; charset=utf-8")):
+        answer = get(served, call_id, format=form, legs="true")
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "486 Busy" in answer.text
+        assert "\x1b" not in answer.text
+    assert get(served, call_id, format="mermaid").text.startswith("sequenceDiagram\n")
+    assert_error(get(served, call_id, legs="yes"), 400, "INVALID_REQUEST", "legs")
+
+
 def test_a_form_that_does_not_exist(traced):
     served, call_id = traced
     for form in ("xml", "", "PCAP"):
@@ -94,8 +106,8 @@ def test_only_whose_call_it_is(traced):
 
 def test_an_engine_that_keeps_nothing_has_none(served):
     call_id = served.create("stay")["id"]
-    assert get(served, call_id).json() == {"result": []}
-    assert get(served, call_id, format="text").text == "no messages\n"
+    assert get(served, call_id).json()["result"] == []
+    assert "* outgoing call from " in get(served, call_id, format="text").text
     assert len(get(served, call_id, format="pcap").content) == 24
 
 
@@ -109,8 +121,8 @@ def test_a_call_that_is_over_still_has_its_messages(traced):
 def test_the_document_tells_of_it(served):
     document = served.client.get("/openapi.json").json()
     answers = document["paths"]["/v1.0/calls/{id}/trace"]["get"]["responses"]["200"]["content"]
-    assert list(answers) == ["application/json", "text/plain", "application/vnd.tcpdump.pcap"]
-    assert set(document["components"]["schemas"]["Trace"]["properties"]) == {"result"}
+    assert list(answers) == ["application/json", "text/plain", "image/svg+xml", "text/html", "application/vnd.tcpdump.pcap"]
+    assert set(document["components"]["schemas"]["Trace"]["properties"]) == {"result", "notes", "calls", "taken_at"}
 
 
 # -------------------------------------------------------------------------------------- sipcore calls trace
@@ -173,13 +185,26 @@ def test_the_command_draws_the_legs_too(served, monkeypatch, capfd):
     assert cli.main(["calls", "trace", call_id, "--url", served.url, "--legs"]) == 0
     title, *lines = capfd.readouterr().out.splitlines()
     assert title.split() == ["time", BOB, "us", US, "192.0.2.7:5060"]
-    assert [line.split()[0] for line in lines] == ["+0.000", "+1.000", "+2.000"]
+    assert [line.split()[0] for line in lines[:3]] == ["+0.000", "+1.000", "+2.000"]
+    assert any(f"* leg {leg_id[:8]}: outgoing call" in line for line in lines[3:])
 
 
 def test_the_command_writes_a_capture_file(sipcore, tmp_path):
     code, out, _ = sipcore("--pcap", str(tmp_path / "call.pcap"))
     assert (code, out) == (0, f"2 messages written to {tmp_path / 'call.pcap'}\n")
     assert (tmp_path / "call.pcap").read_bytes() == make_pcap(MESSAGES)
+
+
+def test_the_command_writes_a_page(sipcore, tmp_path):
+    code, out, _ = sipcore("--format", "html", "-o", str(tmp_path / "call.html"))
+    assert (code, out) == (0, f"2 messages written to {tmp_path / 'call.html'}\n")
+    assert (tmp_path / "call.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_command_says_which_rules_were_broken(sipcore):
+    code, _, err = sipcore("--lint")
+    assert code == 1
+    assert "contact-missing: INVITE has no Contact (RFC 3261" in err
 
 
 def test_the_command_says_what_is_wrong(sipcore, tmp_path):

@@ -11,12 +11,12 @@ import pytest
 
 from media import tones, wav
 from sipcore.testing.phone import Phone
-from tests.sip.conftest import no_process_is_left, open_switch, rtp_ports
+from tests.sip.conftest import no_process_is_left, switch_settings
 
 from .baresip import Baresip, baresip
 from .kamailio import Kamailio, kamailio
 
-__all__ = ["no_process_is_left", "open_switch", "rtp_ports"]
+__all__ = ["no_process_is_left", "switch_settings"]
 
 HERE = Path(__file__).parent
 SOURCE_S = 20.0
@@ -28,6 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.sip)
+            item.add_marker(pytest.mark.sip_lint("all"))  # both sides are programs that people use
             item.add_marker(pytest.mark.timeout(45))
 
 

@@ -13,6 +13,7 @@ from scripted_peer import media_port
 from test_inbound import answered
 from test_worker_recording import RATE_HZ, Voice, heard, tone_of, written
 
+import media.wav
 from media.measure import tone_level_db
 from sipcore import audiowire, engine, wire
 from sipcore.live_audio import AudioFrame, AudioLine
@@ -216,4 +217,59 @@ async def test_an_echo_through_numpy(bench, peer):
     voice.stop()
     assert tone_level_db(heard(peer.rtp)[-8000:], 700, RATE_HZ) > -20
     assert line.queued_samples < 10 * 160
+    line.close()
+
+
+async def test_both_sides_are_of_the_same_tick(bench, peer, tmp_path):
+    """A prompt, what is written, and no more of either once it is over; the next line on those ports hears nothing of it."""
+    ok = await answered(bench, peer)
+    voice = Voice(peer.rtp, media_port(ok), tone_of(700))
+    media.wav.write(tmp_path / "prompt.wav", tone_of(1000, 2.0), RATE_HZ)
+    frames: list[AudioFrame] = []
+    line = AudioLine(frames.append, hears_near=True)
+    bench.send(engine.OpenAudio("c", "a", line.address, hears_near=True))
+    bench.send(engine.Play("c", "p", str(tmp_path / "prompt.wav")))
+    await asyncio.wait_for(line.write(np.zeros(4000, np.int16)), 10)
+    await asyncio.wait_for(line.write(tone_of(1700, 0.8)), 10)
+    await bench.got(engine.PlaybackFinished)
+    count = len(frames)
+    await asyncio.wait_for(line.write(np.zeros(4000, np.int16)), 10)
+    voice.stop()
+    said, near = (np.concatenate(part) for part in zip(*((frame.samples, frame.near) for frame in frames[10:]), strict=True))
+    assert tone_level_db(said[4000:8000], 700, RATE_HZ) > -20
+    assert tone_level_db(near[4000:8000], 1000, RATE_HZ) > -20
+    assert tone_level_db(near[4000:8000], 1700, RATE_HZ) > -20
+    assert tone_level_db(near[:1600], 1700, RATE_HZ) < -50
+    assert tone_level_db(near[:1600], 700, RATE_HZ) < -50
+    assert np.abs(np.concatenate([frame.near for frame in frames[count + 5 :]]).astype(int)).max() == 0
+    line.write(tone_of(1700, 5.0))
+    line.close()
+    await asyncio.sleep(0.5)  # the ports rest
+    again: list[AudioFrame] = []
+    line = AudioLine(again.append, hears_near=True)
+    bench.send(engine.OpenAudio("c", "b", line.address, hears_near=True))
+    await asyncio.wait_for(line.write(np.zeros(4000, np.int16)), 10)
+    assert np.abs(np.concatenate([frame.near for frame in again]).astype(int)).max() == 0
+    line.close()
+
+
+async def test_a_bridged_leg_is_heard_as_near_and_not_after_the_end(bench, peer):
+    """The far end of the line hears itself in an echo, and so does the line, in the tick after."""
+    ok = await answered(bench, peer)
+    voice = Voice(peer.rtp, media_port(ok), tone_of(700))
+    frames: list[AudioFrame] = []
+    line = AudioLine(frames.append, hears_near=True)
+    bench.send(engine.Bridge("c", "c"))
+    bench.send(engine.OpenAudio("c", "a", line.address, hears_near=True))
+    await asyncio.wait_for(line.write(np.zeros(8000, np.int16)), 10)
+    said, near = (np.concatenate(part) for part in zip(*((frame.samples, frame.near) for frame in frames[25:]), strict=True))
+    assert tone_level_db(near, 700, RATE_HZ) > -20
+    np.testing.assert_array_equal(near, said)  # the same tick, whichever port comes first
+    bench.send(engine.Mute("c", "out"))
+    await asyncio.wait_for(line.write(np.zeros(4000, np.int16)), 10)
+    assert np.abs(frames[-1].near.astype(int)).max() == 0
+    bench.send(engine.Mute("c", "out", is_muted=False), engine.Unbridge("c", "c"))
+    await asyncio.wait_for(line.write(np.zeros(4000, np.int16)), 10)
+    assert np.abs(frames[-1].near.astype(int)).max() == 0
+    voice.stop()
     line.close()

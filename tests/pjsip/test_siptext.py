@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipcore.pjsip.siptext import contact_uri_of, header_of, q850_cause_of, readable, status_of
+from sipcore.pjsip.siptext import contact_uri_of, header_of, is_supported, q850_cause_of, readable, status_of
 
 
 @given(st.text())
@@ -70,3 +70,18 @@ def test_a_header(message, value):
 )
 def test_the_first_contact(contact, uri):
     assert contact_uri_of(f"SIP/2.0 302 Moved\r\n{contact}\r\n\r\n") == uri
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_known"),
+    [
+        ("Supported: timer, Replaces", True),
+        ("k:replaces", True),
+        ("Supported: timer\r\nSupported:\r\n replaces", True),
+        ("Supported: norefersub,timer", False),
+        ("Require: replaces\r\nX-Supported: replaces", False),
+        ("To: x\r\n\r\nSupported: replaces", False),
+    ],
+)
+def test_what_the_far_end_knows(headers, is_known):
+    assert is_supported(f"INVITE sip:a SIP/2.0\r\n{headers}\r\n\r\n", "replaces") is is_known

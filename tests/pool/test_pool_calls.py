@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -78,19 +76,6 @@ async def line() -> AsyncIterator[Line]:
     yield opened
     await opened.pool.close(2.0)
     assert not opened.of(engine.EngineFault)
-
-
-@pytest.fixture
-def phone() -> Iterator[Phone]:
-    with Phone("far") as far:
-        yield far
-
-
-@pytest.fixture
-def sipp(tmp_path: Path) -> Sipp:
-    if shutil.which("sipp") is None:
-        pytest.skip("SIPp is not installed: apt-get install sip-tester")
-    return Sipp(Path(__file__).parent / "scenarios", log_root=tmp_path)
 
 
 async def called(sipp: Sipp, scenario: str, line: Line, **options: Any) -> SippResult:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sipcore import Switch
 from sipcore.testing.rtp_sink import RtpSink
 from sipcore.testing.sipp import Sipp
 
@@ -25,10 +21,6 @@ HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
 _MARK = "SIPCORE_SIP_TEST"
 _GONE_WITHIN_S = 3.0
-_RTP_RANGE = (20000, 32600)  # below the ports that the system gives out by itself, above those that a switch takes by default
-_RTP_PORTS = 200
-
-OpenSwitch = Callable[..., AbstractContextManager[Switch]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,47 +44,14 @@ def no_process_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def sipp(tmp_path: Path) -> Sipp:
-    if shutil.which("sipp") is None:
-        pytest.skip("SIPp is not installed: apt-get install sip-tester")
-    return Sipp(SCENARIOS, log_root=tmp_path)
-
-
-@pytest.fixture(scope="session")
-def rtp_ports() -> Iterator[tuple[int, int]]:
-    """RTP ports that no other test process uses.
-
-    PJSIP sends its audio to whoever sends to its port. So a far end that still talks to the port of a call that is over would get the
-    audio of the next call there, and that call's far end nothing.
-    """
-    for first in range(*_RTP_RANGE, _RTP_PORTS):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as claim, contextlib.suppress(OSError):
-            claim.bind(("127.0.0.1", first + _RTP_PORTS - 1))
-            yield first, first + _RTP_PORTS - 3
-            return
-    raise OSError("every block of RTP ports is claimed")
-
-
-@pytest.fixture
-def open_switch(tmp_path: Path, rtp_ports: tuple[int, int]) -> OpenSwitch:
-    """`with open_switch(trunk=...) as switch`: short time limits, speech that is made at once."""
-
-    @contextmanager
-    def opened(**settings: object) -> Iterator[Switch]:
-        defaults: dict[str, object] = {
-            "sip_address": "127.0.0.1:0",
-            "cache_dir": tmp_path / "cache",
-            "media_root": tmp_path,
-            "rtp_ports": rtp_ports,
-            "dial_timeout_s": 10.0,
-            "hangup_timeout_s": 3.0,
-            "grace_s": 3.0,
-            "synthesizer": BurstSynthesizer(),
-        }
-        with Switch(**(defaults | settings)) as switch:
-            yield switch
-
-    return opened
+def switch_settings(switch_settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """Settings as they are by default, but for short time limits, and speech that is made at once."""
+    kept = ("sip_address", "rtp_ports", "dial_timeout_s", "hangup_timeout_s", "grace_s")
+    return {name: switch_settings[name] for name in kept} | {
+        "cache_dir": tmp_path / "cache",
+        "media_root": tmp_path,
+        "synthesizer": BurstSynthesizer(),
+    }
 
 
 @pytest.fixture(scope="session")

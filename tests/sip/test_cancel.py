@@ -11,7 +11,7 @@ from .listening import assert_ended, assert_one_hangup, names, until
 
 def test_dial_timeout(sipp, open_switch):
     """Nobody answers: CANCEL, 487, ACK."""
-    with sipp.uas("uas-180-expect-cancel.xml") as uas, open_switch(trunk=uas.trunk, dial_timeout_s=0.5) as switch:
+    with sipp.uas("uas-no-answer") as uas, open_switch(trunk=uas.trunk, dial_timeout_s=0.5) as switch:
         call = switch.calls.create(destination="tel:+821021656521")
         record = call.wait(timeout_s=10)
         result = uas.wait(timeout_s=5)
@@ -24,7 +24,7 @@ def test_dial_timeout(sipp, open_switch):
     assert 0.45 <= (record.tm_hangup - record.tm_create).total_seconds() < 3
 
 
-@pytest.mark.parametrize("scenario", ["uas-180-expect-cancel.xml", "uas-183-expect-cancel.xml"])
+@pytest.mark.parametrize("scenario", ["uas-no-answer", "uas-183-expect-cancel.xml"])
 def test_hangup_while_ringing(sipp, open_switch, ear, scenario):
     with sipp.uas(scenario, keys={"rtp_port": ear.port}) as uas, open_switch() as switch:
         call = switch.calls.create(destination=uas.uri)
@@ -90,7 +90,7 @@ def test_nobody_listens_at_the_port(open_switch):
 
 def test_hangup_of_a_call_that_was_just_created(sipp, open_switch):
     """Whether the INVITE has left or not: one end, and nothing that rings on once the switch is closed."""
-    with sipp.uas("uas-180-expect-cancel.xml", calls=1) as uas:
+    with sipp.uas("uas-no-answer", calls=1) as uas:
         with open_switch() as switch:
             call = switch.calls.create(destination=uas.uri)
             call.hangup()

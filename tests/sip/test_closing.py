@@ -67,7 +67,7 @@ def test_dialing_somebody_silent(sipp, open_switch):
 
 
 def test_ringing(far_ends, open_switch):
-    uas = far_ends("uas-180-expect-cancel.xml")
+    uas = far_ends("uas-no-answer")
     with open_switch() as switch:
         call = switch.calls.create(destination=uas.uri)
         until(call, CallRinging)
@@ -87,7 +87,7 @@ def test_talking_and_playing(far_ends, open_switch, ear, tmp_path, kind):
 
 def test_connecting(far_ends, open_switch, ear):
     """A was answered: BYE. B rings: CANCEL."""
-    b = far_ends("uas-180-expect-cancel.xml")
+    b = far_ends("uas-no-answer")
     a = far_ends("uas-200-expect-bye.xml", rtp_port=ear.port)
     with open_switch() as switch:
         call = switch.calls.create(destination=a.uri, actions=[Connect([b.uri])])

@@ -73,7 +73,7 @@ def test_the_second_destination_answers_first(sipp, open_switch, ears):
     """The first one, which rings, gets CANCEL and no BYE."""
     ear_a, ear_b = ears
     with (
-        sipp.uas("uas-180-expect-cancel.xml") as slow,
+        sipp.uas("uas-no-answer") as slow,
         sipp.uas("uas-180-200-expect-bye.xml", keys={"rtp_port": ear_b.port}, pause_ms=300) as quick,
         sipp.uas("uas-200-expect-bye.xml", keys={"rtp_port": ear_a.port}) as a,
         open_switch() as switch,
@@ -84,10 +84,14 @@ def test_the_second_destination_answers_first(sipp, open_switch, ears):
         slow_result = slow.wait(timeout_s=5)
         call.hangup()
         record = call.wait(timeout_s=10)
-        assert (a.wait(timeout_s=5).failed, quick.wait(timeout_s=5).failed, slow_result.failed) == (0, 0, 0)
+        a_result = a.wait(timeout_s=5)
+        assert (a_result.failed, quick.wait(timeout_s=5).failed, slow_result.failed) == (0, 0, 0)
         loser, winner = legs(switch, call)
     assert len(slow_result.received("CANCEL")) == 1
     assert not slow_result.received("BYE")
+    (cancel,) = slow_result.received("CANCEL")
+    assert cancel.header("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+    assert [bye.header("Reason") for bye in a_result.received("BYE")] == ['Q.850;cause=16;text="Normal call clearing"']
     assert_ended(record, "local", "normal", 200, "OK")
     assert_ended(loser, "local", "cancel", 487)
     assert_ended(winner, "local", "normal", 200, "OK")
@@ -141,7 +145,7 @@ def test_all_refuse(sipp, open_switch, ear):
 
 def test_nobody_answers_in_time(sipp, open_switch, ear):
     with (
-        sipp.uas("uas-180-expect-cancel.xml") as b,
+        sipp.uas("uas-no-answer") as b,
         sipp.uas("uas-200-expect-bye.xml", keys={"rtp_port": ear.port}) as a,
         open_switch() as switch,
     ):
@@ -160,7 +164,7 @@ def test_connect_after_connect(sipp, open_switch, ears):
     """The places of the first connect's legs are free again for the second one."""
     ear_a, ear_b = ears
     with (
-        sipp.uas("uas-180-expect-cancel.xml", calls=3) as ringing,
+        sipp.uas("uas-no-answer", calls=3) as ringing,
         sipp.uas("uas-200-expect-bye.xml", keys={"rtp_port": ear_b.port}) as b,
         sipp.uas("uas-200-expect-bye.xml", keys={"rtp_port": ear_a.port}) as a,
         open_switch() as switch,

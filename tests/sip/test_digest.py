@@ -19,8 +19,8 @@ ACCOUNT = {"username": USER, "password": PASSWORD}
 
 @pytest.mark.parametrize(("status", "challenge", "answer"), CHALLENGES)
 def test_digest_on_invite(sipp, open_switch, ear, status, challenge, answer):
-    keys = {"status": f"SIP/2.0 {status}", "challenge": challenge, "rtp_port": ear.port}
-    with sipp.uas("uas-challenge-invite-expect-digest-bye.xml", keys=keys) as uas, open_switch(trunk=uas.trunk, **ACCOUNT) as switch:
+    keys = {"code": status[:3], "challenge": challenge, "rtp_port": ear.port}
+    with sipp.uas("uas-digest", keys=keys) as uas, open_switch(trunk=uas.trunk, **ACCOUNT) as switch:
         call = switch.calls.create(destination="tel:+821021656521")
         record = call.wait(timeout_s=10)
         result = uas.wait(timeout_s=5)

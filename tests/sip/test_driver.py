@@ -105,14 +105,14 @@ def test_sinks_hear_each_other():
 def test_a_port_that_was_taken_meanwhile_is_not_mistaken_for_ours(sipp, monkeypatch):
     taken: list[socket.socket] = []
 
-    def too_slow() -> int:
-        port = free_port()
+    def too_slow(host: str) -> int:
+        port = free_port(host)
         if not taken:
             taken.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             taken[0].bind(("127.0.0.1", port))
         return port
 
-    monkeypatch.setattr("sipcore.testing.sipp.free_port", too_slow)
+    monkeypatch.setattr("sipcore.testing.sipp_process.free_port", too_slow)
     with sipp.uas("uas-200-expect-bye.xml", calls=0, keys={"rtp_port": 4000}) as uas, taken[0]:
         assert uas.port != taken[0].getsockname()[1]
         assert is_bound_by(uas.pid, uas.port)

@@ -42,7 +42,7 @@ def test_during_connect_while_b_rings(sipp, open_switch, ear):
     """B, which only rings, gets CANCEL."""
     keys = {"rtp_port": ear.port, "reason": NORMAL_CLEARING}
     with (
-        sipp.uas("uas-180-expect-cancel.xml") as b,
+        sipp.uas("uas-no-answer") as b,
         sipp.uas("uas-200-bye-expect-200.xml", keys=keys, pause_ms=800) as a,
         open_switch() as switch,
     ):

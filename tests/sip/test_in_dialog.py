@@ -123,7 +123,7 @@ def test_a_caller_that_requires_reliable_answers(outside, open_switch, ear):
 
 
 def test_a_callee_that_rings_reliably(sipp, open_switch, ear):
-    with sipp.uas("uas-180-expect-prack-200-expect-bye.xml", keys={"rtp_port": ear.port}) as uas, open_switch() as switch:
+    with sipp.uas("uas-prack", keys={"rtp_port": ear.port, "pause_ms": 0}) as uas, open_switch() as switch:
         record = switch.calls.create(destination=uas.uri).wait(10)
         result = uas.wait(5)
         assert_no_worker_shows(result, switch, uas.port)
@@ -170,7 +170,7 @@ def test_session_timers_of_a_call_to_us(outside, open_switch):
 def test_session_timers_of_our_calls(sipp, open_switch, ear):
     """We ask for what is configured, and for more when the far end wants more."""
     with (
-        sipp.uas("uas-422-200-expect-bye.xml", keys={"rtp_port": ear.port}) as uas,
+        sipp.uas("uas-422", keys={"rtp_port": ear.port, "expires_s": 3600}) as uas,
         open_switch(session_expires_s=600, session_min_se_s=120) as switch,
     ):
         record = switch.calls.create(destination=uas.uri).wait(10)

@@ -176,8 +176,12 @@ def carrier(uas, redirects):
     return {"name": "carrier", "addresses": [uas.address], "redirects": redirects}
 
 
+FURTHER = {"contact": "sip:further@[local_ip]:[local_port]"}
+"""The far end sends callers on to itself, again and again."""
+
+
 def test_a_redirection_ends_the_call_by_default(sipp, open_switch):
-    with sipp.uas("uas-302-expect-ack.xml") as uas, open_switch(trunk=uas.trunk) as switch:
+    with sipp.uas("uas-redirect", keys=FURTHER) as uas, open_switch(trunk=uas.trunk) as switch:
         record = switch.calls.create(**REDIRECTED).wait(10)
         result = uas.wait(5)
     assert_followed(result)
@@ -204,7 +208,7 @@ def test_a_redirection_is_followed_where_the_trunk_says_so(sipp, open_switch, ea
 
 
 def test_redirections_are_followed_up_to_a_limit(sipp, open_switch):
-    with sipp.uas("uas-302-expect-ack.xml", calls=3) as uas, open_switch(trunks=[carrier(uas, 2)]) as switch:
+    with sipp.uas("uas-redirect", keys=FURTHER, calls=3) as uas, open_switch(trunks=[carrier(uas, 2)]) as switch:
         record = switch.calls.create(**REDIRECTED).wait(10)
         result = uas.wait(5)
     assert_followed(result)

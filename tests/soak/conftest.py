@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.sip.abuse import SETTINGS, serve
-from tests.sip.conftest import no_process_is_left, open_switch, rtp_ports
+from tests.sip.conftest import no_process_is_left, switch_settings
 
 HERE = Path(__file__).parent
-__all__ = ["no_process_is_left", "open_switch", "rtp_ports"]  # fixtures
+__all__ = ["no_process_is_left", "switch_settings"]  # fixtures
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
