@@ -37,10 +37,10 @@ This page is made by `docs/make_actions.py`.
 
 ## Order
 
-`goto`, `branch` and `condition_variable` go on with the action of an `id`. Only `goto` may lead back, because it counts: a list in which
-anything else leads back is refused. So a menu that is said again is `... branch(default_target_id="again") ..., goto("menu",
-loop_count=3, id="again")`. The times of a `goto` are counted for the whole call. A call carries out at most 1,000 actions (`[flow]
-max_steps`), then it ends as `failed`.
+`goto`, `branch`, `condition_variable` and `condition_datetime` go on with the action of an `id`. Only `goto` may lead back, because it
+counts: a list in which anything else leads back is refused. So a menu that is said again is `... branch(default_target_id="again") ...,
+goto("menu", loop_count=3, id="again")`. The times of a `goto` are counted for the whole call. A call carries out at most 1,000 actions
+(`[flow] max_steps`), then it ends as `failed`.
 
 `fetch` asks a web server for actions, which come before the next one. Their ids are their own; a jump looks for its target in the
 innermost list first, and then in those it was fetched from.
@@ -59,6 +59,7 @@ with `http://` or `https://` values are percent-encoded, in JSON that `webhook_s
 | `${call.master_call_id}` | of a leg of a `connect`, the call it was made for |
 | `${digits}` | the keys that `digits_receive` took last |
 | `${recording.id}` | the recording that was started last |
+| `${conference.id}`, `${conference.name}`, `${conference.left_by}` | the conference that was joined last, and why the call has left it |
 | yours | `variable_set`; `variables` of `POST /v1.0/calls` and `calls.create`; `call.set_variable(name, value)` |
 
 VoIPBin's names are the same with `voipbin.` in front, `${voipbin.call.digits}` is `${digits}`. Names are a letter, then letters, digits
@@ -66,7 +67,7 @@ and `. _ -`. Users set at most 100 variables of 32 KB, 64 KB in all (`[flow]` of
 variables of their own.
 
 `switch.plan(actions)` checks a list as `create` does, makes its audio ready, and says how many legs it needs and how long its prompts
-are.
+are. `sipcore plan FILE` does so on the command line, for a list or a whole request in JSON or TOML, and needs no running switch.
 """
 
 
