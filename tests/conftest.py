@@ -10,13 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 _REAPING_S = 3.0
 """A process that was ended is waited for this long, until its parent has taken note."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that may take longest first, so that none still runs when the other processes have nothing left to do."""
+    """Those that may take longest first, so that none still runs when the other processes have nothing left to do.
+
+    Hypothesis tests are for `make test`: a hundred examples each are most of what `make check` would wait for.
+    """
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=0))
 
 

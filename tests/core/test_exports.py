@@ -37,6 +37,7 @@ def test_unknown_name():
         _ = sipcore.Swich
 
 
+@pytest.mark.slow
 def test_works_without_pjsua2():
     code = """
 import sys
@@ -51,6 +52,7 @@ with sipcore.Switch(engine=FakeEngine()) as switch:
     assert python(code) == "192.0.2.1:5060"
 
 
+@pytest.mark.slow
 def test_what_workers_import_stays_small():
     code = """
 import sys

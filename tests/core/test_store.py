@@ -158,6 +158,7 @@ def other(tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 def test_live_call_of_a_living_process_is_left_alone(tmp_path, other):
     store = CallStore(tmp_path / "calls.sqlite")
     assert store.close_lost_calls(NOW) == 0
@@ -165,6 +166,7 @@ def test_live_call_of_a_living_process_is_left_alone(tmp_path, other):
     store.close()
 
 
+@pytest.mark.slow
 def test_live_call_of_a_killed_process_is_closed_as_failed(tmp_path, other):
     other.send_signal(signal.SIGKILL)
     other.wait()

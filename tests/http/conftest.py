@@ -9,6 +9,12 @@ from tests.core.stage import write_wav
 from .running import Running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "serve" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Callable[..., Running]]:
     """`serve(http={...}, max_legs=...)`: a running server; closed after the test."""

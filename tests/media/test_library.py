@@ -234,6 +234,7 @@ def test_real_speech_by_twenty_threads_at_once(make_library):
     assert again == ready[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["hello", "\U0001f600", "\U0001f389\U0001f389", "a", "\uc548\ub155\ud558\uc138\uc694", "caf\u00e9 < b > & c", "|", "*", "\u2019\u00b0"],

@@ -161,7 +161,7 @@ class Pool(RuleBasedStateMachine):
 
 
 Pool.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestPool = Pool.TestCase
+TestPool = pytest.mark.slow(Pool.TestCase)
 
 
 def test_a_full_pool_names_its_numbers():
