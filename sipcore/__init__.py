@@ -51,9 +51,8 @@ if TYPE_CHECKING:
         WebhookSend,
     )
     from sipcore.addresses import Address
-    from sipcore.audio_reading import AsyncAudioReader, AudioReader
     from sipcore.calls import AsyncCall
-    from sipcore.conference_record import Conference, ConferenceMember, ConferencePage
+    from sipcore.conferences.record import Conference, ConferenceMember, ConferencePage
     from sipcore.config import Config
     from sipcore.errors import (
         ActionFailed,
@@ -109,12 +108,13 @@ if TYPE_CHECKING:
         TransferUpdated,
     )
     from sipcore.flight.record import FlightRecord
-    from sipcore.live_audio import AudioFrame
+    from sipcore.liveaudio.line import AudioFrame
+    from sipcore.liveaudio.reading import AsyncAudioReader, AudioReader
     from sipcore.load import LoadPlan, LoadReport
     from sipcore.plan import Plan, PlannedAction
     from sipcore.quality import Quality
     from sipcore.record import CallRecord, Page
-    from sipcore.recordings import Recording, RecordingPage
+    from sipcore.recordings.recording import Recording, RecordingPage
     from sipcore.switch import AsyncSwitch
     from sipcore.sync import Call, Switch
 
@@ -157,9 +157,9 @@ _HOMES = {
         "WebhookSend",
     ),
     "sipcore.addresses": ("Address",),
-    "sipcore.audio_reading": ("AsyncAudioReader", "AudioReader"),
+    "sipcore.liveaudio.reading": ("AsyncAudioReader", "AudioReader"),
     "sipcore.calls": ("AsyncCall",),
-    "sipcore.conference_record": ("Conference", "ConferenceMember", "ConferencePage"),
+    "sipcore.conferences.record": ("Conference", "ConferenceMember", "ConferencePage"),
     "sipcore.config": ("Config",),
     "sipcore.errors": (
         "ActionFailed",
@@ -214,13 +214,13 @@ _HOMES = {
         "TransferRequested",
         "TransferUpdated",
     ),
-    "sipcore.live_audio": ("AudioFrame",),
+    "sipcore.liveaudio.line": ("AudioFrame",),
     "sipcore.load": ("LoadPlan", "LoadReport"),
     "sipcore.flight.record": ("FlightRecord",),
     "sipcore.plan": ("Plan", "PlannedAction"),
     "sipcore.quality": ("Quality",),
     "sipcore.record": ("CallRecord", "Page"),
-    "sipcore.recordings": ("Recording", "RecordingPage"),
+    "sipcore.recordings.recording": ("Recording", "RecordingPage"),
     "sipcore.switch": ("AsyncSwitch",),
     "sipcore.sync": ("Call", "Switch"),
 }

@@ -41,9 +41,6 @@ from sipcore.actions.recording import (
     Unmute,
 )
 from sipcore.addresses import Address
-from sipcore.audio_reading import AsyncAudioReader, AudioReader, Tap
-from sipcore.audio_writing import Audio
-from sipcore.call_audio import DEFAULT_RATE_HZ, spoken
 from sipcore.call_page import draw_call
 from sipcore.errors import ActionFailed, CallNotFound, Fault, InvalidRequest, InvalidState, RecordingNotFound, SwitchDraining
 from sipcore.events import CallEvent, CallHangup
@@ -51,14 +48,17 @@ from sipcore.exchange import Exchange
 from sipcore.flight.access import take_flight
 from sipcore.flight.log import FlightLog
 from sipcore.flight.record import FlightRecord
-from sipcore.live_audio import AudioFrame
+from sipcore.liveaudio.call_audio import DEFAULT_RATE_HZ, spoken
+from sipcore.liveaudio.line import AudioFrame
+from sipcore.liveaudio.reading import AsyncAudioReader, AudioReader, Tap
+from sipcore.liveaudio.writing import Audio
 from sipcore.paging import check_paging
 from sipcore.performer import Performer
 from sipcore.performing.now import perform_now
 from sipcore.performing.refused import NobodyAnswered
 from sipcore.quality import Quality, quality_of
 from sipcore.record import CallRecord, Page
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 from sipcore.request import CallRequest, parse_request, parse_requests
 from sipcore.session import Session
 from sipcore.store import DEFAULT_PAGE_SIZE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sipcore.conference import Room
+from sipcore.conferences.room import Room
 from sipcore.engine import Bridge, Engine, Unbridge
 from sipcore.ids import new_id
 from sipcore.session import Session

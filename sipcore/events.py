@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sipcore.conference_record import Conference
+from sipcore.conferences.record import Conference
 from sipcore.record import CallRecord
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sipcore import referral
 from sipcore.actions import Action, Connect
 from sipcore.addresses import Address, parse_address
 from sipcore.clock import Clock, RisingTime
-from sipcore.conference_registry import ConferenceLimits, ConferenceRegistry
+from sipcore.conferences.registry import ConferenceLimits, ConferenceRegistry
 from sipcore.config import Config
 from sipcore.crossing import Crossings, Places
 from sipcore.dialing import Dialing
@@ -50,7 +50,7 @@ from sipcore.listeners import Listeners
 from sipcore.performer import Performer
 from sipcore.preparation import Kind, Work
 from sipcore.record import CallRecord
-from sipcore.recorder import Recorder, RecordingLimits
+from sipcore.recordings.recorder import Recorder, RecordingLimits
 from sipcore.registrations import Registrations
 from sipcore.request import CallRequest, check_actions, check_request
 from sipcore.runner import end, run_list

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from media.dtmf_detector import DtmfDetector
-from sipcore.audiowire import TICKS_PER_S
-from sipcore.live_audio import AudioFrame
+from sipcore.liveaudio.audiowire import TICKS_PER_S
+from sipcore.liveaudio.line import AudioFrame
 
 
 class InbandKeys:

@@ -17,7 +17,7 @@ from sipcore.actions import Action, Connect, Run, parse_action
 from sipcore.actions.templates import expanded
 from sipcore.addresses import Address
 from sipcore.clock import Clock
-from sipcore.conference_registry import ConferenceRegistry
+from sipcore.conferences.registry import ConferenceRegistry
 from sipcore.errors import ActionFailed, InvalidState, SipcoreError
 from sipcore.events import CallEvent, LegResult
 from sipcore.flow import Flow, FlowLimits
@@ -28,7 +28,7 @@ from sipcore.performing.results import leg_results
 from sipcore.performing.running import run_function
 from sipcore.performing.table import PERFORMERS
 from sipcore.preparation import MediaHost, Piece, Preparation
-from sipcore.recorder import Recorder
+from sipcore.recordings.recorder import Recorder
 from sipcore.session import PlaybackFailed, Session
 from sipcore.web import WebClient
 

@@ -17,16 +17,16 @@ from typing import Protocol
 from media.amd import Verdict
 from sipcore import call, engine, events
 from sipcore.call import HangupReason, Status
-from sipcore.call_audio import DEFAULT_MAX_QUEUED_S, DEFAULT_MAX_UNREAD_S, CallAudio
 from sipcore.clock import Clock
 from sipcore.digits import KEPT_DIGITS, DigitBuffer, Presses
 from sipcore.ids import new_id
 from sipcore.inband import InbandKeys
 from sipcore.listeners import Listener, Listeners
-from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.liveaudio.call_audio import DEFAULT_MAX_QUEUED_S, DEFAULT_MAX_UNREAD_S, CallAudio
+from sipcore.liveaudio.line import AudioFrame, AudioLine
 from sipcore.reason_header import reason_of_bye
 from sipcore.record import NIL_ID, CallRecord
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 from sipcore.trunk import Extras
 from sipcore.variables import VariableLimits, Variables, call_values
 

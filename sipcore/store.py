@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from sipcore.addresses import Address
-from sipcore.conference_record import Conference
-from sipcore.conference_store import ConferenceTable
+from sipcore.conferences.record import Conference
+from sipcore.conferences.store import ConferenceTable
 from sipcore.engine import RtpStatistics
 from sipcore.errors import ConfigError, Fault
 from sipcore.record import CallRecord, Page, format_time, parse_time
-from sipcore.recording_store import RecordingTable
+from sipcore.recordings.store import RecordingTable
 from sipcore.tables import page_query, put_statement
 
 DEFAULT_PAGE_SIZE = 10

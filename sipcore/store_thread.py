@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
-from sipcore.conference_record import Conference
-from sipcore.conference_store import ConferenceTable
+from sipcore.conferences.record import Conference
+from sipcore.conferences.store import ConferenceTable
 from sipcore.errors import SwitchClosed
 from sipcore.record import CallRecord, Page
-from sipcore.recording_store import RecordingTable
+from sipcore.recordings.store import RecordingTable
 from sipcore.store import CallStore
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from sipcore.actions import ListItem, parse_actions
 from sipcore.call_page import CallPage, draw_call, waveform
 from sipcore.calls import AsyncCall, AsyncCalls
 from sipcore.clock import Clock, SystemClock
-from sipcore.conference_access import AsyncConferences
+from sipcore.conferences.access import AsyncConferences
 from sipcore.config import Config, load_config, make_config
 from sipcore.dialed import DialedCall, dial_request
 from sipcore.engine import Acceptance, Engine, Event, Offer, Refusal
@@ -29,7 +29,7 @@ from sipcore.forks import HomeProcess
 from sipcore.inbound import HANDLER_LEGS, Rule
 from sipcore.performer import Performer
 from sipcore.plan import Plan, make_plan
-from sipcore.recording_access import AsyncRecordings
+from sipcore.recordings.access import AsyncRecordings
 from sipcore.session import RETRY_AFTER_S, SERVER_ERROR, SERVICE_UNAVAILABLE, Session
 from sipcore.store_thread import StoreThread
 from sipcore.trunk import Trunks

@@ -22,12 +22,9 @@ from sipcore.actions.calling import Confirm, ConnectOptions
 from sipcore.actions.conference import ConferenceOptions
 from sipcore.actions.recording import DEFAULT_ECHO_MS, Channels, Direction, Format
 from sipcore.addresses import Address
-from sipcore.audio_reading import AudioReader, Tap
-from sipcore.audio_writing import Audio
-from sipcore.call_audio import DEFAULT_RATE_HZ, written
 from sipcore.call_page import CallPage, draw_call
 from sipcore.calls import AsyncCall
-from sipcore.conference_sync import Conferences
+from sipcore.conferences.sync import Conferences
 from sipcore.config import Config, load_config
 from sipcore.dialed import DialedCall
 from sipcore.errors import SipcoreError, SwitchClosed
@@ -35,11 +32,14 @@ from sipcore.events import CallEvent, CallHangup, Registration
 from sipcore.flight.record import FlightRecord
 from sipcore.forks import HomeProcess
 from sipcore.inbound import HANDLER_LEGS
-from sipcore.live_audio import AudioFrame
+from sipcore.liveaudio.call_audio import DEFAULT_RATE_HZ, written
+from sipcore.liveaudio.line import AudioFrame
+from sipcore.liveaudio.reading import AudioReader, Tap
+from sipcore.liveaudio.writing import Audio
 from sipcore.plan import Plan
 from sipcore.quality import Quality
 from sipcore.record import CallRecord, Page
-from sipcore.recordings import Recording, RecordingPage
+from sipcore.recordings.recording import Recording, RecordingPage
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
 from sipcore.user_threads import run_in_thread, threaded, threaded_request

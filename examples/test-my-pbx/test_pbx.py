@@ -17,7 +17,7 @@ def test_it_is_there(pbx, sipp):
     assert (result.successful, result.failed) == (10, 0)
 
 
-def test_registering_needs_the_password(pbx, sipp, extension, phone):
+def test_registering_needs_the_password(pbx, extension, phone):
     extension("201")
     with pytest.raises(AssertionError, match="refused to register 202: 401"):
         phone.register(pbx.uri("202"), "202", "wrong")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from sipcore.actions.base import CLOSED, Action, unless_variable
 from sipcore.actions.digits import Keys
-from sipcore.conference_record import check_name
+from sipcore.conferences.record import check_name
 
 MAX_STAY_S = 86_400
 

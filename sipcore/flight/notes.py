@@ -7,7 +7,7 @@ from typing import Final
 
 from sipcore import events
 from sipcore.flight.record import FlightNote
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 
 _MAX_CHARS: Final = 300
 _URL: Final = re.compile(r"\b([a-z][a-z0-9+.-]{1,15}://)([^\s\"'<>]*)", re.IGNORECASE)

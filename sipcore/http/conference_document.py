@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sipcore.conference_record import MAX_DETAIL_CHARS, MAX_NAME_CHARS, ConferenceStatus
-from sipcore.conference_request import request_schema
+from sipcore.conferences.record import MAX_DETAIL_CHARS, MAX_NAME_CHARS, ConferenceStatus
+from sipcore.conferences.request import request_schema
 
 Operation = Callable[..., dict[str, Any]]
 """Name, summary, schema of the answer, codes of errors -> an operation."""

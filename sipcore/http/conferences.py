@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sipcore.conference_record import Conference
+from sipcore.conferences.record import Conference
 from sipcore.http.bodies import read_json, read_page_size
 from sipcore.http.errors import json_response, to_json
 from sipcore.http.tokens import Authenticator
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
 

@@ -14,7 +14,7 @@ from sipcore.http.errors import STATUS_NAMES
 from sipcore.http.recordings import MEDIA_TYPES
 from sipcore.http.trace import FORMATS
 from sipcore.http.trace_document import trace_content, trace_schema
-from sipcore.recordings import RecordingStatus
+from sipcore.recordings.recording import RecordingStatus
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.tables import MAX_PAGE_SIZE
 

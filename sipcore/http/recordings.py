@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from sipcore.http.bodies import read_page_size
 from sipcore.http.errors import ApiError, json_response, to_json
 from sipcore.http.tokens import Authenticator
-from sipcore.recordings import RecordingStatus
+from sipcore.recordings.recording import RecordingStatus
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.switch import AsyncSwitch
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from media.amd import AmdSettings, AnswerDetector, Answerer, MessageEnd, Verdict
 from sipcore.actions.amd import Amd
 from sipcore.call import HangupReason, Status
-from sipcore.live_audio import AudioFrame
+from sipcore.liveaudio.line import AudioFrame
 from sipcore.performing.refused import Refused
 from sipcore.preparation import Piece
 from sipcore.session import Session

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sipcore.actions import Action, ConferenceJoin, Mute, Unmute
-from sipcore.conference_registry import Seat, WhyLeft
+from sipcore.conferences.registry import Seat, WhyLeft
 from sipcore.digits import is_among
 from sipcore.events import CallEvent, DigitReceived
 from sipcore.performing.refused import Refused

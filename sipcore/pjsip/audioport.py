@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 
 import pjsua2 as pj
 
-from sipcore import audiowire, engine
+from sipcore import engine
+from sipcore.liveaudio import audiowire
 
 from .guard import guarded
 from .siptext import readable

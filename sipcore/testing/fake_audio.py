@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sipcore import audiowire
+from sipcore.liveaudio import audiowire
 
 if TYPE_CHECKING:
     import socket

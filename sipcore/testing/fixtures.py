@@ -114,7 +114,8 @@ def _phone_report(phone: Phone) -> Sections:
     """Of each call that reached the phone: its SIP messages, first lines only."""
     lines: list[str] = []
     for number, call in enumerate(phone.calls, 1):
-        lines.append(f"call {number} from {call.from_uri}: {call.state.value}")
+        other = f"to {call.to_uri}" if call.from_uri == phone.uri else f"from {call.from_uri}"
+        lines.append(f"call {number} {other}: {call.state.value}")
         begin_s = call.messages[0].at_s if call.messages else 0.0
         lines += [f"  {told.at_s - begin_s:8.3f} s {told.direction:3} {told.text.splitlines()[0]}" for told in call.messages]
     return [(f"phone {phone.name}", "\n".join(lines))] if lines else []

@@ -206,10 +206,10 @@ def sipp(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sipp]:
 
 
 @pytest.fixture
-def simulation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Simulation]:
+def simulation(request: pytest.FixtureRequest) -> Iterator[Simulation]:
     """A switch without a network on virtual time, which starts with this test's own seed, always the same."""
     from sipcore.testing.simulation import Simulation
 
-    with Simulation(media_root=tmp_path) as simulation:
+    with Simulation() as simulation:
         report.on_failure(request.node, lambda: [("simulated calls", simulation.trace_text())])
         yield simulation

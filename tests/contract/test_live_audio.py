@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 
 from sipcore import engine as wire
-from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.liveaudio.line import AudioFrame, AudioLine
 
 
 def test_frames_come_in_step_and_what_is_written_is_told(play):

@@ -9,7 +9,7 @@ import numpy as np
 from media import tones
 from media.measure import tone_level_db
 from sipcore.actions import Sleep
-from sipcore.conference import Room
+from sipcore.conferences.room import Room
 
 from .stage import play
 

@@ -12,7 +12,7 @@ from media import tones
 from media.measure import tone_level_db
 from sipcore import engine, events
 from sipcore.actions import ConferenceJoin, Mute, Play, Sleep, Unmute, VariableSet, parse_actions
-from sipcore.conference_record import ConferenceStatus
+from sipcore.conferences.record import ConferenceStatus
 from sipcore.errors import (
     ActionFailed,
     CapacityError,

@@ -6,7 +6,7 @@ import pytest
 
 from sipcore import AsyncCall, AsyncSwitch, Call, Switch
 from sipcore.calls import AsyncCalls
-from sipcore.recording_access import AsyncRecordings
+from sipcore.recordings.access import AsyncRecordings
 from sipcore.sync import Calls, Recordings
 
 CALL = """id record variables talk play beep gather send_digits connect start_recording stop_recording pause_recording resume_recording

@@ -27,8 +27,8 @@ from sipcore.actions import (
 )
 from sipcore.errors import InvalidRequest
 from sipcore.record import NIL_ID
-from sipcore.recording_files import UNFINISHED, Workshop
-from sipcore.recordings import Recording, RecordingStatus
+from sipcore.recordings.files import UNFINISHED, Workshop
+from sipcore.recordings.recording import Recording, RecordingStatus
 from sipcore.testing.clock import START
 
 from .stage import play, write_wav

@@ -15,8 +15,9 @@ from test_worker_recording import RATE_HZ, Voice, heard, tone_of, written
 
 import media.wav
 from media.measure import tone_level_db
-from sipcore import audiowire, engine, wire
-from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore import engine, wire
+from sipcore.liveaudio import audiowire
+from sipcore.liveaudio.line import AudioFrame, AudioLine
 
 
 class Ear:

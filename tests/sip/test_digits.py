@@ -96,17 +96,13 @@ def test_volume_beep_and_loop(open_switch, phone, tmp_path):
 
 
 def test_the_synchronous_face(open_switch, phone):
-    with open_switch() as switch:
-        call = switch.calls.create(destination=phone.uri, actions=[{"type": "stop"}])
-        phone.wait_call(10).wait_answered(5)
+    with open_switch() as switch, switch.dial(phone.uri) as call:
         call.talk("menu", barge_in="12")
         phone.send_digits("17#")
         assert call.gather(4, timeout_s=5, finish_key="#") == "17"
         assert call.gather(timeout_s=0.2) == ""
         call.send_digits("9#")
         phone.last_call.assert_digits("9#")
-        call.hangup()
-        call.wait(timeout_s=10)
 
 
 def test_digits_pass_between_the_two_sides_of_a_bridge(open_switch, phone):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from .listening import assert_ended, assert_heard, spoken
 from .outside import DEFAULT_KEYS, answers, assert_followed, assert_no_worker_shows, only_record, response
 
 ELSEWHERE = "127.0.0.2"
+SCENARIOS = Path(__file__).parent / "scenarios"
 REFUSED = "uac-expect-refusal.xml"
 
 
@@ -206,7 +208,7 @@ def test_a_call_to_ourselves_is_a_loop(open_switch):
     assert_ended(record, "remote", "failed", 482)
 
 
-def test_every_default_key_is_needed(sipp):
+def test_every_default_key_is_needed():
     """The keys that every call gets are ones that a scenario asks for."""
-    texts = [path.read_text() for path in sipp._scenarios.glob("uac-*.xml")]
+    texts = [path.read_text() for path in SCENARIOS.glob("uac-*.xml")]
     assert all(any(f"[{name}]" in text for text in texts) for name in DEFAULT_KEYS)

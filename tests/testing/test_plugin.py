@@ -59,7 +59,7 @@ def test_fixtures_and_markers_are_there(project):
     result.stdout.fnmatch_lines(["@pytest.mark.switch(*"])
     result = run(project, "def test_it(): pass", "--fixtures")
     text = result.stdout.str()
-    for name in ("switch", "open_switch", "phone", "phones", "trunk", "sipp", "free_ports", "simulation"):
+    for name in ("switch", "open_switch", "phone", "phones", "trunk", "sipp", "free_ports [session scope]", "simulation"):
         assert f"\n{name} -- " in text, name
 
 

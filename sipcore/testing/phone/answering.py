@@ -48,7 +48,7 @@ class IncomingCall:
                 self._end_refused()
         else:
             self.record.sip_code = 0
-            self._ring()
+            self._ring_in_time()
 
     def on_cancel(self, cancel: ServerTransaction) -> None:
         """Take a CANCEL: 487 unless the final answer is out already."""
@@ -116,6 +116,13 @@ class IncomingCall:
             if self.record.state is CallState.INCOMING:
                 self.record.sip_code = code
         return False
+
+    def _ring_in_time(self) -> None:
+        if wait_s := self.script.faults.ringback_after_s:
+            self._invite.respond(100)
+            self.dialog.later(wait_s, self._ring)
+        else:
+            self._ring()
 
     def _ring(self) -> None:
         script = self.script

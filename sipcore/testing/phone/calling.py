@@ -170,8 +170,6 @@ class OutgoingCall:
             self.dialog.accepted(response.body)
         except sdp.NotAcceptable:
             self._is_cancel_wanted = True
-        if self.script.faults.no_ack:
-            return
         self._acks[response.cseq] = self.peer.write("ACK", response.cseq, new_branch())
         self._acknowledge(response.cseq)
         self.dialog.acknowledged()
@@ -179,6 +177,8 @@ class OutgoingCall:
             self.dialog.say_bye(None)
 
     def _acknowledge(self, cseq: int) -> None:
+        if self.script.faults.no_ack:
+            return
         self._wire.transmit(*self._acks[cseq], self.record.call_id)
 
     def _on_refusal(self, response: Message) -> None:

@@ -227,6 +227,7 @@ class Phone(HeardAssertions):
     def misbehave(
         self,
         *,
+        ringback_after_s: float = 0.0,
         late_ringback: bool = False,
         no_ack: bool = False,
         no_answer_to_bye: bool = False,
@@ -236,13 +237,14 @@ class Phone(HeardAssertions):
         """Break the rules, to see who notices. Without arguments: no more.
 
         Args:
+            ringback_after_s: Send nothing but 100 for so long.
             late_ringback: Send another 180 after the 200.
-            no_ack: Acknowledge no answer to a call of the phone's own.
+            no_ack: Acknowledge no answer to a call of the phone's own, and behave as if the ACKs were lost.
             no_answer_to_bye: Leave every BYE without an answer.
             double_bye: Hang up with two BYEs.
             one_way: Send no audio.
         """
-        faults = Faults(late_ringback=late_ringback, no_ack=no_ack, double_bye=double_bye, one_way=one_way)
+        faults = Faults(ringback_after_s, late_ringback=late_ringback, no_ack=no_ack, double_bye=double_bye, one_way=one_way)
         self._set(faults=faults, answers_bye=not no_answer_to_bye)
 
     # --------------------------------------------------------------------------------------------------- calls of its own

@@ -28,6 +28,7 @@ class Rejection:
 class Faults:
     """What a phone does wrong on purpose; see `Phone.misbehave`."""
 
+    ringback_after_s: float = 0.0
     late_ringback: bool = False
     no_ack: bool = False
     double_bye: bool = False

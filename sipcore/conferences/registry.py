@@ -21,15 +21,15 @@ from media.wav import Samples
 from sipcore import engine, events
 from sipcore.actions import ConferenceJoin
 from sipcore.clock import Clock
-from sipcore.conference import Member, Room
-from sipcore.conference_record import Conference, ConferenceMember, ConferenceStatus
-from sipcore.conference_recording import MixRecording
-from sipcore.conference_request import ConferenceRequest
+from sipcore.conferences.mix_recording import MixRecording
+from sipcore.conferences.record import Conference, ConferenceMember, ConferenceStatus
+from sipcore.conferences.request import ConferenceRequest
+from sipcore.conferences.room import Member, Room
 from sipcore.errors import CapacityError, ConferenceNotFound, ConferenceRefused, Fault, InvalidRequest, MemberNotFound
 from sipcore.ids import new_id
 from sipcore.record import NIL_ID
-from sipcore.recorder import Recorder
-from sipcore.recordings import Recording
+from sipcore.recordings.recorder import Recorder
+from sipcore.recordings.recording import Recording
 from sipcore.session import Session
 from sipcore.store_thread import StoreThread
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sipcore import audiowire
-from sipcore.audiowire import HEAD, SAMPLE_BYTES, WRAP
 from sipcore.errors import QueueFull
+from sipcore.liveaudio import audiowire
+from sipcore.liveaudio.audiowire import HEAD, SAMPLE_BYTES, WRAP
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,11 +11,11 @@ from typing import Final, Protocol
 import numpy as np
 
 from media import AudioLibrary
-from sipcore.audio_reading import AsyncAudioReader, AudioReader, Inbox, Tap, check_rate, check_tap
-from sipcore.audio_writing import Audio, WritingQueue
-from sipcore.audiowire import TICKS_PER_S
 from sipcore.errors import ActionFailed, InvalidState, SwitchClosed
-from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.liveaudio.audiowire import TICKS_PER_S
+from sipcore.liveaudio.line import AudioFrame, AudioLine
+from sipcore.liveaudio.reading import AsyncAudioReader, AudioReader, Inbox, Tap, check_rate, check_tap
+from sipcore.liveaudio.writing import Audio, WritingQueue
 
 DEFAULT_RATE_HZ: Final = 8000
 DEFAULT_MAX_QUEUED_S: Final = 900.0

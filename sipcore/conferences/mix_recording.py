@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Final
 
 from media.mix_file import MixFile
-from sipcore.conference import Room
-from sipcore.conference_record import Conference
+from sipcore.conferences.record import Conference
+from sipcore.conferences.room import Room
 from sipcore.ids import new_id
-from sipcore.recorder import Recorder, RecorderHost
-from sipcore.recordings import Recording, RecordingStatus
+from sipcore.recordings.recorder import Recorder, RecorderHost
+from sipcore.recordings.recording import Recording, RecordingStatus
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sipcore.conference_access import AsyncConferences
+from sipcore.conferences.access import AsyncConferences
 from sipcore.store import DEFAULT_PAGE_SIZE
 
 if TYPE_CHECKING:
-    from sipcore.conference_record import Conference, ConferencePage
-    from sipcore.recordings import Recording
+    from sipcore.conferences.record import Conference, ConferencePage
+    from sipcore.recordings.recording import Recording
 
 Result = TypeVar("Result")
 

@@ -11,8 +11,8 @@ from sipcore.errors import InvalidState, RecordingNotFound
 from sipcore.events import CallEvent, ConferenceRecordingFinished, RecordingFinished
 from sipcore.exchange import Exchange
 from sipcore.paging import check_paging
-from sipcore.recording_files import Workshop
-from sipcore.recordings import Recording, RecordingPage
+from sipcore.recordings.files import Workshop
+from sipcore.recordings.recording import Recording, RecordingPage
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.store_thread import StoreThread
 

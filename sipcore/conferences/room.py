@@ -12,8 +12,8 @@ import numpy as np
 from media.mixer import mix_minus
 from media.recording import mix
 from media.wav import Samples
-from sipcore.audiowire import TICK_S, TICKS_PER_S
-from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.liveaudio.audiowire import TICK_S, TICKS_PER_S
+from sipcore.liveaudio.line import AudioFrame, AudioLine
 from sipcore.session import Session
 
 _PREFETCH_FRAMES: Final = 2

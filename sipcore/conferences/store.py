@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sipcore.conference_record import Conference, ConferenceMember, ConferencePage, ConferenceStatus
+from sipcore.conferences.record import Conference, ConferenceMember, ConferencePage, ConferenceStatus
 from sipcore.record import NIL_ID, format_time, parse_time
 from sipcore.tables import page_query, put_statement
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sipcore.record import format_time, parse_time
-from sipcore.recordings import Recording, RecordingPage, RecordingStatus
+from sipcore.recordings.recording import Recording, RecordingPage, RecordingStatus
 from sipcore.tables import page_query, put_statement
 
 _TIMES = ("tm_create", "tm_start", "tm_end", "tm_update", "tm_delete")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 import numpy as np
 
 from media.resampling import StreamResampler
-from sipcore.audiowire import TICKS_PER_S
-from sipcore.live_audio import AudioFrame
+from sipcore.liveaudio.audiowire import TICKS_PER_S
+from sipcore.liveaudio.line import AudioFrame
 
 if TYPE_CHECKING:
     import numpy.typing as npt

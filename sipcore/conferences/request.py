@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sipcore.actions.base import CLOSED
-from sipcore.conference_record import MAX_DETAIL_CHARS, MAX_NAME_CHARS, check_name
+from sipcore.conferences.record import MAX_DETAIL_CHARS, MAX_NAME_CHARS, check_name
 from sipcore.errors import Fault, InvalidRequest
 
 

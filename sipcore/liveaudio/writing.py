@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from media.resampling import StreamResampler
-from sipcore.audio_reading import check_rate
 from sipcore.errors import InvalidState, QueueFull
-from sipcore.live_audio import AudioFrame, AudioLine
+from sipcore.liveaudio.line import AudioFrame, AudioLine
+from sipcore.liveaudio.reading import check_rate
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -23,8 +23,8 @@ from sipcore.clock import Clock
 from sipcore.digits import is_among
 from sipcore.ids import new_id
 from sipcore.performing.refused import Refused
-from sipcore.recording_files import Workshop
-from sipcore.recordings import Recording, RecordingStatus
+from sipcore.recordings.files import Workshop
+from sipcore.recordings.recording import Recording, RecordingStatus
 from sipcore.session import Session
 from sipcore.store_thread import StoreThread
 

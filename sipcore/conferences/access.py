@@ -9,13 +9,13 @@ from typing import Protocol
 
 from media import tones
 from sipcore.actions import Beep, parse_action
-from sipcore.conference_record import Conference, ConferencePage
-from sipcore.conference_registry import ConferenceRegistry
-from sipcore.conference_request import ConferenceRequest, parse_conference
+from sipcore.conferences.record import Conference, ConferencePage
+from sipcore.conferences.registry import ConferenceRegistry
+from sipcore.conferences.request import ConferenceRequest, parse_conference
 from sipcore.errors import SwitchDraining
 from sipcore.exchange import Exchange
 from sipcore.paging import check_paging
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 from sipcore.store import DEFAULT_PAGE_SIZE
 from sipcore.store_thread import StoreThread
 

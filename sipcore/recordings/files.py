@@ -16,7 +16,7 @@ import msgspec
 
 from media.recording import Finished, Pair, finish
 from sipcore.engine import recording_files
-from sipcore.recordings import Recording
+from sipcore.recordings.recording import Recording
 from sipcore.store import process_identity
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Files of what a call says and hears: how they come to be, where they are, and what users get."""
