@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
 from media import tones
 from media.measure import tone_level_db
@@ -38,6 +39,7 @@ def levels(stage, call_id, hz):
     return {other: tone_level_db(samples, tone, RATE_HZ) for other, tone in hz.items()}
 
 
+@pytest.mark.slow
 def test_thirty_hear_each_other_and_not_themselves(tmp_path):
     async def story(stage):
         room = Room("a")

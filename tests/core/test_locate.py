@@ -259,7 +259,7 @@ async def test_the_memory_is_bounded(no_hosts, monkeypatch):
 
 @pytest.mark.parametrize("options", [{"is_silent": True}, {"rcode": dns.rcode.SERVFAIL}, {"rcode": dns.rcode.REFUSED}])
 async def test_without_an_answer_the_system_is_asked(options, no_hosts, monkeypatch):
-    monkeypatch.setattr("sipcore.locate.QUERY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("sipcore.locate.QUERY_TIMEOUT_S", 0.1)
 
     def system(host, *_, **__):
         return [(10, 2, 17, "", ("::9", 0)), (2, 2, 17, "", ("10.0.0.9", 0))] if host == "lan.test" else []

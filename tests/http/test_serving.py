@@ -8,11 +8,26 @@ import jwt
 import pytest
 
 from media import tones, wav
+from sipcore import cli
 from sipcore.testing.phone import Phone
 
 from .process import TOKEN, serving, sipcore
 
 pytestmark = [pytest.mark.sip, pytest.mark.timeout(90)]
+
+
+@pytest.fixture
+def typed(capsys):
+    """Carries out a command line within this process: its exit code, what it printed, and what it said."""
+
+    def typing(*arguments):
+        try:
+            code = cli.main([*arguments])
+        except SystemExit as left:
+            code = left.code
+        return code, *capsys.readouterr()
+
+    return typing
 
 
 def request(phone, *actions):
@@ -129,37 +144,40 @@ def test_a_taken_port_is_said(tmp_path):
     assert "cannot be bound" in result.stderr
 
 
-def test_the_commands_that_ask_a_server(tmp_path):
+def test_the_commands_that_ask_a_server(tmp_path, monkeypatch, typed):
     with Phone(name="bob") as bob, serving(tmp_path, "") as served:
         bob.ring_forever()
         call = served.client.post("/v1.0/calls", json=request(bob)).json()
         environment = {"SIPCORE_URL": served.url, "SIPCORE_TOKEN": TOKEN}
         listed = sipcore("calls", "list", environment=environment)
         assert (listed.returncode, call["id"] in listed.stdout) == (0, True), listed
-        shown = sipcore("calls", "show", call["id"], "--json", environment=environment)
-        assert list(json.loads(shown.stdout)) == list(call)
-        assert sipcore("calls", "hangup", call["id"], environment=environment).returncode == 0
-        missing = sipcore("calls", "show", "nonsense", environment=environment)
-        assert (missing.returncode, "CALL_NOT_FOUND" in missing.stderr) == (2, True)
-        unknown = sipcore("calls", "list", environment=environment | {"SIPCORE_TOKEN": "wrong"})
-        assert (unknown.returncode, "TOKEN_INVALID" in unknown.stderr) == (2, True)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        code, shown, _ = typed("calls", "show", call["id"], "--json")
+        assert (code, list(json.loads(shown))) == (0, list(call))
+        assert typed("calls", "hangup", call["id"])[0] == 0
+        code, _, fault = typed("calls", "show", "nonsense")
+        assert (code, "CALL_NOT_FOUND" in fault) == (2, True)
+        monkeypatch.setenv("SIPCORE_TOKEN", "wrong")
+        code, _, fault = typed("calls", "list")
+        assert (code, "TOKEN_INVALID" in fault) == (2, True)
     nobody = sipcore("calls", "list", "--url", "http://127.0.0.1:1")
     assert (nobody.returncode, "Traceback" in nobody.stderr) == (2, False)
 
 
-def test_token_create(tmp_path):
+def test_token_create(tmp_path, typed):
     secret = "a secret of more than thirty-two bytes"
     (tmp_path / "c.toml").write_text(f'[http]\njwt_secret = "{secret}"')
     made = sipcore("token", "create", "--config", str(tmp_path / "c.toml"), "--user-id", "7", "--days", "1")
     claims = jwt.decode(made.stdout.strip(), secret, ["HS256"])
     assert claims["user"] == {"id": 7}
     assert 86_000 < claims["exp"] - time.time() < 86_500
-    opaque = sipcore("token", "create", "--opaque")
-    assert len(opaque.stdout.strip()) >= 40
-    assert 'hashed_tokens = ["sha256:' in opaque.stderr
-    assert opaque.stdout.strip() not in opaque.stderr
+    _, opaque, told = typed("token", "create", "--opaque")
+    assert len(opaque.strip()) >= 40
+    assert 'hashed_tokens = ["sha256:' in told
+    assert opaque.strip() not in told
     for days in ("inf", "nan", "-1", "1e9"):
-        refused = sipcore("token", "create", "--config", str(tmp_path / "c.toml"), "--days", days)
-        assert (refused.returncode, refused.stdout, "Traceback" in refused.stderr) == (2, "", False), refused
+        code, printed, _ = typed("token", "create", "--config", str(tmp_path / "c.toml"), "--days", days)
+        assert (code, printed) == (2, ""), days
     (tmp_path / "d.toml").write_text("")
-    assert "jwt_secret" in sipcore("token", "create", "--config", str(tmp_path / "d.toml")).stderr
+    assert "jwt_secret" in typed("token", "create", "--config", str(tmp_path / "d.toml"))[2]

@@ -151,6 +151,7 @@ def test_too_long_is_refused(tmp_path, container):
         decoded(tmp_path / "a", Limits(audio_max_s=5))
 
 
+@pytest.mark.slow
 def test_an_hour_takes_little_memory(tmp_path):
     """A bomb of silence: 1.4 MB of FLAC, 57 MB decoded, handed on block by block."""
     with soundfile.SoundFile(tmp_path / "a", "w", 8000, 1, format="FLAC") as file:

@@ -99,6 +99,7 @@ def test_tones_of_the_network_are_no_keys(hz):
     assert found(tones.tone(hz, 3.0, RATE_HZ, level_dbfs=-12.0)) == ""
 
 
+@pytest.mark.slow
 def test_speech_is_no_key():
     """Talk-off: a few minutes of two voices."""
     text = "Seven sisters sang softly. Who knew you two would do? Oh, we owe a yellow window. Please listen, press one or nine now. " * 6

@@ -249,6 +249,7 @@ def test_odd_texts_become_audio_or_a_clear_error(make_library, text):
         assert measure.rms_dbfs(wav.read(ready.path)[0]) > -40
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_child_behind(tmp_path):
     """kill -9 of whoever uses the library: its children see the end of their pipe and go."""
     code = (

@@ -14,11 +14,22 @@ from sipcore import engine, wire
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(120)
 async def test_timers():
-    """Each waits for a minute or so, all of them at the same time, each with a worker and a far end of its own."""
+    """Each waits for most of a minute, all of them at the same time, each with a worker and a far end of its own."""
+    await at_once(refresh_after_half_the_time, no_ack)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(200)
+async def test_timers_of_a_whole_session():
+    """As `test_timers`, for what takes up to 90 s."""
+    await at_once(refused_refresh, no_refresh, no_timer)
+
+
+async def at_once(*timers) -> None:
     async with asyncio.TaskGroup() as tasks:
-        for timer in (refresh_after_half_the_time, refused_refresh, no_refresh, no_ack, no_timer):
+        for timer in timers:
             tasks.create_task(alone(timer), name=timer.__name__)
 
 

@@ -107,7 +107,7 @@ def test_bridged(far_ends, open_switch):
 
 def test_all_at_once(far_ends, open_switch, ear):
     """Calls in every state, in several workers."""
-    dialing, ringing, b = (far_ends(f"uas-{code}-expect-cancel.xml") for code in (100, 180, 180))
+    dialing, ringing, b = (far_ends(scenario) for scenario in ("uas-100-expect-cancel.xml", "uas-no-answer", "uas-no-answer"))
     talking, a = (far_ends("uas-200-expect-bye.xml", rtp_port=ear.port) for _ in range(2))
     with open_switch() as switch:
         plain = [switch.calls.create(destination=uas.uri, actions=[Talk(LONG)]) for uas in (dialing, ringing, talking)]
