@@ -96,6 +96,7 @@ def test_a_scanner_is_not_answered_and_logged_once(switch, caplog):
     until(lambda: lines_about(caplog, NEIGHBOUR), 5)
     assert len(lines_about(caplog, NEIGHBOUR)) == 1, lines_about(caplog, NEIGHBOUR)
     assert_serves(switch)
+    until(lambda: all(record.status == "hangup" for record in switch.calls.list().result), 5)
     assert [record.hangup_reason for record in switch.calls.list().result] == ["normal"], "no call was made of a scan"
 
 
