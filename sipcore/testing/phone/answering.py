@@ -59,28 +59,18 @@ class IncomingCall:
 
     def on_request(self, request: ServerTransaction) -> None:
         """Take a request in the dialog."""
-        message = request.request
-        if message.cseq < self.peer.remote_cseq:
-            request.respond(500)  # RFC 3261 §12.2.2
+        if not self.dialog.is_in_order(request):
             return
-        self.peer.remote_cseq = message.cseq
+        message = request.request
         is_guarded = self.script.digest is not None and self.script.digest.is_in_dialog
         is_quiet = message.method == "BYE" and not self.script.answers_bye
         if message.method in ("BYE", "INVITE") and is_guarded and not is_quiet and not self._is_let_in(request):
             return
-        match message.method:
-            case "BYE" if self.record.state is not CallState.ANSWERED and not self.dialog.is_over:
-                request.respond(200)
-                self._give_up_by_caller()
-            case "BYE":
-                self.dialog.on_bye(request)
-            case "INVITE" if self.record.state is CallState.ANSWERED:
-                self.dialog.on_reinvite(request)
-            case "INVITE":
-                request.respond(481 if self.dialog.is_over else 491)
-                self.dialog.expect_ack(request)
-            case _:
-                request.respond(200)
+        if message.method == "BYE" and self.record.state is not CallState.ANSWERED and not self.dialog.is_over:
+            request.respond(200)
+            self._give_up_by_caller()
+        else:
+            self.dialog.on_request(request)
 
     def hang_up(self, reason: str | None) -> None:
         """BYE, or 603 before the answer; nothing when it is over."""

@@ -90,21 +90,8 @@ class OutgoingCall:
 
     def on_request(self, request: ServerTransaction) -> None:
         """Take a request in the dialog."""
-        message = request.request
-        if message.cseq < self.peer.remote_cseq:
-            request.respond(500)  # RFC 3261 §12.2.2
-            return
-        self.peer.remote_cseq = message.cseq
-        match message.method:
-            case "BYE":
-                self.dialog.on_bye(request)
-            case "INVITE" if self.record.state is CallState.ANSWERED:
-                self.dialog.on_reinvite(request)
-            case "INVITE":
-                request.respond(481 if self.dialog.is_over else 491)
-                self.dialog.expect_ack(request)
-            case _:
-                request.respond(200)
+        if self.dialog.is_in_order(request):
+            self.dialog.on_request(request)
 
     def on_cancel(self, cancel: ServerTransaction) -> None:
         """Nobody cancels a call of ours."""

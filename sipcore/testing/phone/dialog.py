@@ -145,6 +145,28 @@ class Dialog:
         if self._pending_bye is not None:
             self._send_bye(*self._pending_bye)
 
+    def is_in_order(self, request: ServerTransaction) -> bool:
+        """Note the number of a request in the dialog; one that comes too late is refused here (RFC 3261 §12.2.2)."""
+        cseq = request.request.cseq
+        if cseq < self.peer.remote_cseq:
+            request.respond(500)
+            return False
+        self.peer.remote_cseq = cseq
+        return True
+
+    def on_request(self, request: ServerTransaction) -> None:
+        """Take a request in the dialog, whoever has called."""
+        match request.request.method:
+            case "BYE":
+                self.on_bye(request)
+            case "INVITE" if self.record.state is CallState.ANSWERED:
+                self.on_reinvite(request)
+            case "INVITE":
+                request.respond(481 if self.is_over else 491)
+                self.expect_ack(request)
+            case _:
+                request.respond(200)
+
     def on_reinvite(self, request: ServerTransaction) -> None:
         """Answer a changed offer, a hold for example (RFC 3264 §8.4)."""
         self.peer.refresh(request.request)
