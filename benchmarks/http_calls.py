@@ -6,6 +6,9 @@ python benchmarks/http_calls.py --engine fake                      # the HTTP si
 The load is open-loop: a request has its moment, and its time counts from that moment even when it was sent late. The generator is this
 process, on the same cores as the server. Accepted calls are answered 486 by the far end, so that their legs are free again at once; refused
 ones meet a switch whose legs are all in use (503 with Retry-After).
+
+Beside the times stands what survives a machine that others use too: the CPU time of the main process and of the front door for each
+request, the share of the time that the event loop waited for a core, and the pauses for garbage (number and longest, by generation).
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import json
 import socket
 import subprocess
@@ -25,7 +27,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from http_server import Usage, spent
+
 ROOT = Path(__file__).resolve().parents[1]
+SERVER = Path(__file__).with_name("http_server.py")
 SCENARIOS = ROOT / "tests" / "sip" / "scenarios"
 UP = 16
 CONNECTIONS = 32
@@ -35,8 +40,12 @@ SOURCE = "+821028286521"
 def main() -> None:
     options = _options()
     for name, max_legs in (("accepted", UP + options.spare_legs), ("refused", UP)):
-        with tempfile.TemporaryDirectory() as folder, _far_end(options) as (stay, busy), _server(options, Path(folder), max_legs) as port:
-            result = asyncio.run(_measure(port, stay, busy, options.rate, options.seconds))
+        if options.what not in (None, name):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            with _far_end(options) as (stay, busy), _server(options, Path(folder), max_legs) as (port, pid):
+                result, before, after = asyncio.run(_measure(port, pid, stay, busy, options.rate, options.seconds))
+            result |= spent(before, after, result["requests"], Path(folder) / "pauses")
         print(json.dumps({"what": name, "engine": options.engine, "max_legs": max_legs, **result}), flush=True)
 
 
@@ -46,12 +55,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of load, each way (default %(default)g)")
     parser.add_argument("--engine", choices=["pjsip", "fake"], default="pjsip")
     parser.add_argument("--spare-legs", type=int, default=112, help="room for calls that are accepted (default %(default)s)")
-    parser.add_argument("--serve-fake", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve_fake:
-        asyncio.run(_serve_fake(*options.serve_fake))
-        sys.exit()
-    return options
+    parser.add_argument("--what", choices=["accepted", "refused"], help="only these calls (default: both)")
+    return parser.parse_args()
 
 
 @contextlib.contextmanager
@@ -75,8 +80,8 @@ def _far_end(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def _server(options: argparse.Namespace, folder: Path, max_legs: int) -> Iterator[int]:
-    """A server of its own process; its port."""
+def _server(options: argparse.Namespace, folder: Path, max_legs: int) -> Iterator[tuple[int, int]]:
+    """A server in a process of its own: its port, and the process."""
     from media import tones, wav
 
     wav.write(folder / "long.wav", tones.tone(600.0, 600.0, 8000), 8000)
@@ -85,17 +90,14 @@ def _server(options: argparse.Namespace, folder: Path, max_legs: int) -> Iterato
         f'sip_address = "127.0.0.1:0"\nmedia_root = "{folder}"\ncache_dir = "{folder}/cache"\nstore = "{folder}/calls.sqlite"\n'
         f"max_legs = {max_legs}\nmin_workers = {max_legs // 4}\ngrace_s = 1.0\n"
     )
-    if options.engine == "fake":
-        command = [sys.executable, __file__, "--serve-fake", str(config), "127.0.0.1:0"]
-    else:
-        command = [sys.executable, "-m", "sipcore", "serve", "--config", str(config), "--http", "127.0.0.1:0"]
+    command = [sys.executable, str(SERVER), options.engine, str(config), "127.0.0.1:0", str(folder / "pauses")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=(folder / "log").open("w"), text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, (folder / "log").read_text()
         time.sleep(max_legs / 4 * 0.1 if options.engine == "pjsip" else 0)  # for the workers to be ready
-        yield int(line.split()[3].rstrip(",").rpartition(":")[2])
+        yield int(line.split()[3].rstrip(",").rpartition(":")[2]), process.pid
     finally:
         process.terminate()
         process.wait(60)
@@ -103,29 +105,7 @@ def _server(options: argparse.Namespace, folder: Path, max_legs: int) -> Iterato
             process.stdout.close()
 
 
-async def _serve_fake(config: str, listen: str) -> None:
-    import signal
-
-    from sipcore.config import load_config
-    from sipcore.http.addresses import bind, parse_listen, url_of
-    from sipcore.http.server import HttpServer
-    from sipcore.switch import AsyncSwitch
-    from sipcore.testing.fake_engine import FakeEngine, FarEnd
-
-    settings = load_config(config)
-    engine = FakeEngine(max_legs=settings.max_legs)
-    engine.far_end("busy", FarEnd(reject_code=486, ring_after_s=None, answer_after_s=0.02))
-    stop, sock = asyncio.Event(), bind(*parse_listen(listen))
-    sys.setswitchinterval(0.0005)  # as `sipcore serve`
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with HttpServer(AsyncSwitch(engine=engine, config=settings), sock):
-        gc.collect()
-        gc.freeze()
-        print(f"sipcore: HTTP at {url_of(sock)}, SIP nowhere", flush=True)
-        await stop.wait()
-
-
-async def _measure(port: int, stay: str, busy: str, rate: float, seconds: float) -> dict[str, Any]:
+async def _measure(port: int, pid: int, stay: str, busy: str, rate: float, seconds: float) -> tuple[dict[str, Any], Usage, Usage]:
     clients = [await _Client.connect(port) for _ in range(CONNECTIONS)]
     play = [{"type": "play", "option": {"stream_urls": ["long.wav"]}}]
     for _ in range(UP):
@@ -151,17 +131,19 @@ async def _measure(port: int, stay: str, busy: str, rate: float, seconds: float)
         assert code == 200 or has_retry
         free.put_nowait(client)
 
+    before = Usage.read(pid)
     tasks, start = [], time.perf_counter()
     for number in range(int(rate * seconds)):
         moment = start + number / rate
         await asyncio.sleep(max(0.0, moment - time.perf_counter()))
         tasks.append(asyncio.create_task(one(moment)))
     await asyncio.gather(*tasks)
+    after = Usage.read(pid)
     lasted_s, still_up = time.perf_counter() - start, await clients[0].up()
     for client in clients:
         client.writer.close()
     ordered = sorted(times_ms)
-    return {
+    result = {
         "requests": len(ordered),
         "rate": round(len(ordered) / lasted_s, 1),
         "codes": dict(codes),
@@ -170,6 +152,7 @@ async def _measure(port: int, stay: str, busy: str, rate: float, seconds: float)
         "max_ms": round(ordered[-1], 2),
         "calls_still_up": still_up,
     }
+    return result, before, after
 
 
 class _Client:

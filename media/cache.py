@@ -21,6 +21,11 @@ MIN_DURATION_S = 0.1
 """Shorter audio is padded with silence: PJSIP's player needs one frame of 20 ms at least."""
 KEEP_S = 300.0
 """An entry used this recently is never thrown out: a call may be about to open it."""
+_MARK_SHARE = 0.2
+"""How much of that time may pass before the next use of an entry is marked on disk: a mark is a write."""
+_TIME_STEP_NS = 20_000_000
+_MAX_SEEN = 4096
+"""Entries that are remembered; about 500 bytes each."""
 _STALE_PART_S = 3600.0
 _PART = ".part"
 
@@ -32,6 +37,24 @@ class PreparedAudio:
     path: Path
     duration_s: float
     rate_hz: int
+
+
+@dataclass(slots=True)
+class _Seen:
+    """An entry that was found good, what its file was like then, and when that was."""
+
+    audio: PreparedAudio
+    file: _File
+    at_ns: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a change after that would show in the time of the file, which has the steps of the kernel's clock."""
+        return self.at_ns - self.file[2] > _TIME_STEP_NS
+
+
+_File = tuple[int, int, int]
+"""Inode, size, time of the last mark or change in ns: the same file as long as all three are the same."""
 
 
 def cache_key(**parameters: object) -> str:
@@ -48,8 +71,10 @@ class Cache:
         self._rate_hz = rate_hz
         self._max_bytes = max_bytes
         self._keep_s = keep_s
+        self._mark_s = keep_s * _MARK_SHARE
         self._guard = threading.Lock()
         self._locks: dict[str, tuple[threading.Lock, int]] = {}
+        self._seen: dict[str, _Seen] = {}
         self._drop_stale_parts()
 
     @contextmanager
@@ -67,19 +92,35 @@ class Cache:
                 if users > 1:
                     self._locks[key] = (lock, users - 1)
 
+    def recall(self, key: str) -> PreparedAudio | None:
+        """As :meth:`get`, by one ``stat``, for an entry that was found good here, has not been touched since and is marked; or None."""
+        seen = self._seen.get(key)
+        if seen is None or not seen.is_settled:
+            return None
+        try:
+            status = seen.audio.path.stat()
+        except OSError:
+            return None
+        return seen.audio if _file(status) == seen.file and status.st_mtime >= time.time() - self._mark_s else None
+
     def get(self, key: str) -> PreparedAudio | None:
         """Return the entry and mark it used; None when there is none. What is damaged or cut short is removed."""
+        if (known := self.recall(key)) is not None:
+            return known
         path = self._path(key)
         try:
+            status = path.lstat()
             info = self._checked(path)
-            os.utime(path)
+            if status.st_mtime < time.time() - self._mark_s:
+                os.utime(path)
+                status = path.lstat()
         except FileNotFoundError:
             return None
         except (wav.BadWav, OSError):
             with suppress(OSError):
                 path.unlink()
             return None
-        return PreparedAudio(path, info.duration_s, info.rate_hz)
+        return self._remember(key, PreparedAudio(path, info.duration_s, info.rate_hz), _file(status))
 
     def put(self, key: str, blocks: Iterable[Samples]) -> PreparedAudio:
         """Store ``blocks`` one after the other, padded to 0.1 s, and make room. What ``blocks`` raises leaves nothing behind."""
@@ -104,6 +145,14 @@ class Cache:
         self._make_room(key)
         return PreparedAudio(self._path(key), frames / self._rate_hz, self._rate_hz)
 
+    def _remember(self, key: str, audio: PreparedAudio, file: _File) -> PreparedAudio:
+        with self._guard:
+            self._seen.pop(key, None)
+            self._seen[key] = _Seen(audio, file, time.time_ns())
+            if len(self._seen) > _MAX_SEEN:
+                del self._seen[next(iter(self._seen))]
+        return audio
+
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}.wav"
 
@@ -117,7 +166,7 @@ class Cache:
         """Remove the longest unused entries beyond the bound, but none used in the last minutes: the bound gives way to them."""
         entries = [(path, status) for path in self.directory.glob("*.wav") if (status := _status(path)) is not None]
         excess = sum(status.st_size for _path, status in entries) - self._max_bytes
-        newest = time.time() - self._keep_s
+        newest = time.time() - self._keep_s - self._mark_s  # the mark of a use may be as old as that
         for path, status in sorted(entries, key=lambda entry: entry[1].st_mtime):
             if excess <= 0 or status.st_mtime > newest:
                 return
@@ -131,6 +180,10 @@ class Cache:
             status = _status(path)
             if status is not None and status.st_mtime < time.time() - _STALE_PART_S:
                 path.unlink(missing_ok=True)
+
+
+def _file(status: os.stat_result) -> _File:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _status(path: Path) -> os.stat_result | None:

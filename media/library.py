@@ -34,6 +34,10 @@ _SILENT_PEAK = 32
 """-60 dBFS: a text of which no more than this was made has not been spoken."""
 
 
+_MAX_SPOKEN = 1024
+"""Texts whose audio is found without a thread."""
+
+
 class AudioLibrary:
     """Prepares audio in ``cache_dir`` at ``rate_hz``. Every method blocks and may be called from any thread.
 
@@ -66,6 +70,7 @@ class AudioLibrary:
         self._closing = threading.Event()
         self._changed = threading.Condition()
         self._at_work = 0
+        self._spoken: dict[tuple[Utterance, str], str] = {}
         self.speech_hits = 0
         """Texts that were in the cache already."""
         self.speech_misses = 0
@@ -119,6 +124,7 @@ class AudioLibrary:
         with self._work(cancel) as cancellation:
             tag = self._checked_language(utterance.language, gender)
             key = self._key_of_speech(utterance, tag, gender)
+            self._note_spoken(utterance, gender, key)
             if (ready := self._cache.get(key)) is not None:
                 self._count_speech(is_hit=True)
                 return ready
@@ -126,6 +132,20 @@ class AudioLibrary:
                 ready = self._cache.get(key)
                 self._count_speech(is_hit=ready is not None)
                 return ready or self._cache.put(key, self._rendered(utterance, tag, gender, cancellation))
+
+    def spoken(self, utterance: Utterance, gender: str = "female") -> PreparedAudio | None:
+        """What :meth:`utter` returns, if it was asked for lately and its file is there: at once, without a thread. None: ask it."""
+        key = self._spoken.get((utterance, gender))
+        if key is None or self._closing.is_set() or (ready := self._cache.recall(key)) is None:
+            return None
+        self._count_speech(is_hit=True)
+        return ready
+
+    def _note_spoken(self, utterance: Utterance, gender: str, key: str) -> None:
+        with self._changed:
+            self._spoken[utterance, gender] = key
+            if len(self._spoken) > _MAX_SPOKEN:
+                del self._spoken[next(iter(self._spoken))]
 
     @property
     def rate_hz(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .errors import EmptyText
 from .sentences import sentences
@@ -13,6 +14,10 @@ from .text import is_speakable
 
 PART_MIN_CHARS = 40
 """Shorter sentences are said together with what follows: each part costs a file and a moment in the player."""
+
+
+_KEPT = 256
+"""Texts that were taken apart lately: a text is asked for when its call is placed, when it is prepared and when it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class Utterance:
     """Nothing else of its text is said: it must not be silence."""
 
 
+@lru_cache(maxsize=_KEPT)
 def script(text: str, language: str, pauses_max_s: float = PAUSES_MAX_S) -> tuple[Utterance, ...]:
     """What a text, plain or SSML, says: a sentence each, or a few short ones.
 
@@ -44,6 +50,7 @@ def script(text: str, language: str, pauses_max_s: float = PAUSES_MAX_S) -> tupl
     return found if len(found) == 1 else tuple(replace(utterance, is_alone=False) for utterance in found)
 
 
+@lru_cache(maxsize=_KEPT)
 def whole(text: str, language: str, pauses_max_s: float = PAUSES_MAX_S) -> Utterance:
     """The same in one piece. Raises like :func:`script`."""
     if not is_ssml(text):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any, Literal
 
@@ -90,6 +91,7 @@ def parse_address(value: object, path: str = "") -> Address:
             raise _fault(path, f"an address is a string or an object with type and target, not {type(value).__name__}")
 
 
+@lru_cache(maxsize=1024)  # each address of a call is asked for several times
 def parse_sip_uri(text: str, path: str = "") -> SipUri:
     """A `SipUri` from text, with or without the `sip:` in front.
 

@@ -519,8 +519,13 @@ class AsyncCalls:
             _check_object(body)
         return self.of(exchange.place(parse_request(body if body is not None else keywords, user_id)))
 
-    def create_all(self, body: Mapping[str, Any], *, user_id: int = 1) -> list[AsyncCall]:
+    def create_all(self, body: Mapping[str, Any], *, user_id: int = 1, at_once: bool = True) -> list[AsyncCall]:
         """Place the calls of a request of `POST /v1.0/calls`: one, or with `destinations` one to each. All of them, or none.
+
+        Args:
+            body: The request.
+            user_id: Whose calls they are.
+            at_once: False: who asked is answered first; the calls are dialled in the next turn of the event loop, in their order.
 
         Raises:
             InvalidRequest: the request is wrong; names every fault.
@@ -529,7 +534,7 @@ class AsyncCalls:
         """
         exchange = self._taking()
         _check_object(body)
-        return [self.of(session) for session in exchange.place_all(parse_requests(body, user_id))]
+        return [self.of(session) for session in exchange.place_all(parse_requests(body, user_id), at_once=at_once)]
 
     def place(self, request: CallRequest) -> Session:
         """Place a call that was parsed already; raises as `create`."""

@@ -142,8 +142,8 @@ class Exchange:
         """
         return self.place_all([request])[0]
 
-    def place_all(self, requests: Sequence[CallRequest]) -> list[Session]:
-        """Start several calls, or none.
+    def place_all(self, requests: Sequence[CallRequest], *, at_once: bool = True) -> list[Session]:
+        """Start several calls, or none. Not `at_once`: they are there at once, and start in the next turn of the event loop, in this order.
 
         Raises:
             InvalidRequest, CapacityError: as `place`; nothing was made.
@@ -158,11 +158,13 @@ class Exchange:
             session.event_url, session.trunk, session.legs = request.event_url, _name(trunk), request.legs_needed
             sessions.append(session)
         for session, request in zip(sessions, requests, strict=True):
-            session.variables.update(request.variables)
+            if request.variables:
+                session.variables.update(request.variables)
             session.begin()
-            self._dialing.start(session)
-            if not request.is_handled:
-                self._run_list(session, request.actions)
+            if at_once:
+                self._start(session, request)
+            else:
+                self._loop.call_soon(self._start_later, session, request)
         return sessions
 
     def receive(self, offer: Offer) -> Acceptance | Refusal:
@@ -215,7 +217,10 @@ class Exchange:
         """What carries out the actions of a call."""
         if session.id not in self._sessions:
             return Performer(session, self)
-        return self._performers.setdefault(session.id, Performer(session, self))
+        performer = self._performers.get(session.id)
+        if performer is None:
+            performer = self._performers[session.id] = Performer(session, self)
+        return performer
 
     def ring_legs(
         self, caller: Session, action: Connect, destinations: Mapping[str, Address], listener: Callable[[CallEvent], None]
@@ -448,6 +453,19 @@ class Exchange:
                 self._places.release(call_id)
             raise
         return call_ids
+
+    def _start(self, session: Session, request: CallRequest) -> None:
+        self._dialing.start(session)
+        if not request.is_handled:
+            self._run_list(session, request.actions)
+
+    def _start_later(self, session: Session, request: CallRequest) -> None:
+        """In its turn. Not one in a turn: on a busy loop requests then come faster than calls are started, and take all the room."""
+        try:
+            self._start(session, request)  # nothing, when it was ended meanwhile
+        except Exception:
+            log.exception("call %s: it could not be started", session.id)
+            session.hang_up(call_rules.HangupReason.FAILED)
 
     def _run_list(self, session: Session, actions: Sequence[Action]) -> None:
         performer = self.performer(session)

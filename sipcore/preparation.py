@@ -37,12 +37,17 @@ class MediaHost(Protocol):
 
 
 class Piece:
-    """One file to play, on its way or ready."""
+    """One file to play, on its way or ready: `ready` is what `work` would make, where that is known already."""
 
-    def __init__(self, work: Work, kind: Kind, places: asyncio.Semaphore, host: MediaHost) -> None:
+    def __init__(self, work: Work, kind: Kind, places: asyncio.Semaphore, host: MediaHost, ready: PreparedAudio | None = None) -> None:
         self._work, self._kind, self._places, self._host = work, kind, places, host
-        self.task = asyncio.create_task(self._made())
-        self.task.add_done_callback(_retrieve)
+        self.task: asyncio.Future[PreparedAudio]
+        if ready is not None:
+            self.task = asyncio.get_running_loop().create_future()
+            self.task.set_result(ready)
+        else:
+            self.task = asyncio.create_task(self._made())
+            self.task.add_done_callback(_retrieve)
 
     async def path(self) -> str:
         """Where the file is, when it is there; made again if the cache has lost it meanwhile.
@@ -122,15 +127,16 @@ class Preparation:
         library, cancel = self._host.library, self._cancel
 
         def piece(utterance: Utterance) -> Piece:
-            return self._spoken(lambda: library.louder(library.utter(utterance, talk.gender, cancel), talk.volume_db, cancel))
+            ready = library.spoken(utterance, talk.gender) if talk.volume_db == 0.0 else None
+            return self._spoken(lambda: library.louder(library.utter(utterance, talk.gender, cancel), talk.volume_db, cancel), ready)
 
         try:
             return [piece(utterance) for utterance in library.utterances(talk.text, talk.language)]
         except MediaError:
             return [self._speech(talk)]  # which says what is wrong when its turn comes
 
-    def _spoken(self, work: Work) -> Piece:
-        return Piece(work, Kind.SPEECH, self._places, self._host)
+    def _spoken(self, work: Work, ready: PreparedAudio | None = None) -> Piece:
+        return Piece(work, Kind.SPEECH, self._places, self._host, ready)
 
     def _speech(self, talk: Talk) -> Piece:
         """All of it in one piece."""
@@ -152,7 +158,7 @@ class Preparation:
         return Piece(lambda: library.louder(library.stream(url, cancel), volume_db, cancel), Kind.STREAM, self._places, self._host)
 
 
-def _retrieve(task: asyncio.Task[PreparedAudio]) -> None:
+def _retrieve(task: asyncio.Future[PreparedAudio]) -> None:
     """A failure that nobody waits for is no news: the action that needs the audio gets it from `path`."""
     if not task.cancelled():
         task.exception()

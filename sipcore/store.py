@@ -7,15 +7,16 @@ first, rows strictly older than the page token, and `tm_create` is unique, so th
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import StaticPool
 
 from sipcore.addresses import Address
@@ -30,6 +31,9 @@ from sipcore.tables import page_query, put_statement
 DEFAULT_PAGE_SIZE = 10
 MAX_SAME_TIMES = 1000
 _TIMES = ("tm_create", "tm_update", "tm_progressing", "tm_ringing", "tm_hangup")
+
+_json: Final = json.JSONEncoder().encode
+"""As SQLAlchemy writes it: a file that an older sipcore has begun is gone on with in one form."""
 
 _numbers = itertools.count(1)
 _open_here: set[str] = set()
@@ -60,6 +64,8 @@ _calls = sa.Table(
 )
 
 _PUT = put_statement(_calls)
+_PUT_SQL = str(_PUT.compile(dialect=sqlite.dialect()))
+"""With a place for each column, in the order of the table: the driver is given whole rows, of which SQLAlchemy would build one by one."""
 
 
 class CallStore:
@@ -109,16 +115,15 @@ class CallStore:
 
     def put(self, record: CallRecord) -> None:
         """Keep the record, new or changed."""
-        row = _to_row(record) | {"owner": self._owner}
         for later in range(MAX_SAME_TIMES):
-            row["tm_create"] = format_time(record.tm_create + later * timedelta(microseconds=1))
+            created = format_time(record.tm_create + later * timedelta(microseconds=1))
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(_PUT, row)
+                    connection.exec_driver_sql(_PUT_SQL, _to_row(record, created, self._owner))
             except sa.exc.IntegrityError:  # another process that writes to this file took the same microsecond
                 continue
             return
-        raise OverflowError(f"{MAX_SAME_TIMES} calls were created at {row['tm_create']}")
+        raise OverflowError(f"{MAX_SAME_TIMES} calls were created at {created}")
 
     def put_all(self, records: Sequence[CallRecord]) -> dict[str, Exception]:
         """Keep several records, new or changed, in one transaction if that can be.
@@ -128,7 +133,8 @@ class CallStore:
         """
         try:
             with self._engine.begin() as connection:
-                connection.execute(_PUT, [_to_row(record) | {"owner": self._owner} for record in records])
+                rows = [_to_row(record, format_time(record.tm_create), self._owner) for record in records]
+                connection.exec_driver_sql(_PUT_SQL, rows)
         except (sa.exc.DBAPIError, OverflowError):
             return self._put_each(records)
         return {}
@@ -202,14 +208,35 @@ def _is_alive(owner: str) -> bool:
     return int(pid) != os.getpid() or owner in _open_here
 
 
-def _to_row(record: CallRecord) -> dict[str, Any]:
-    row: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(record)}
-    row |= {name: format_time(row[name]) for name in _TIMES}
-    row |= {name: list(row[name]) for name in ("chained_call_ids", "recording_ids")}
-    row |= {name: row[name].to_json() for name in ("source", "destination")}
-    row |= {name: str(row[name]) for name in ("status", "hangup_reason")}
-    row["statistics"] = None if record.statistics is None else asdict(record.statistics)
-    return row
+def _to_row(record: CallRecord, created: str, owner: str) -> tuple[Any, ...]:
+    """What the driver is given, in the order of the table."""
+    return (
+        record.id,
+        record.user_id,
+        record.flow_id,
+        record.conf_id,
+        record.type,
+        record.master_call_id,
+        _json(record.chained_call_ids),
+        record.recording_id,
+        _json(record.recording_ids),
+        _json(record.source.to_json()),
+        _json(record.destination.to_json()),
+        str(record.status),
+        record.direction,
+        record.hangup_by,
+        str(record.hangup_reason),
+        created,
+        format_time(record.tm_update),
+        format_time(record.tm_progressing),
+        format_time(record.tm_ringing),
+        format_time(record.tm_hangup),
+        record.sip_code,
+        record.sip_phrase,
+        record.q850_cause,
+        _json(msgspec.to_builtins(record.statistics)),
+        owner,
+    )
 
 
 def _from_row(row: sa.Row[Any]) -> CallRecord:

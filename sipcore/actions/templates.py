@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any
 
 from sipcore.actions.base import Action
@@ -13,6 +14,11 @@ from sipcore.errors import Fault
 from sipcore.variables import NAME, Variables, has_variables, variable_names, within_json, within_markup
 
 Expand = Callable[[str], str]
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
 
 
 def check_templates(action: Action, path: str) -> list[Fault]:
@@ -41,15 +47,17 @@ def expanded(action: Action, variables: Variables) -> Action:
     Raises:
         InvalidRequest: an option gets too long.
     """
+    if next(_texts(action), None) is None:
+        return action
     changes = {}
-    for f in fields(action):
-        if f.name == "id":
+    for name in _field_names(action.__class__):  # type: ignore[arg-type]  # a class, which mypy compares with its instances
+        if name == "id":
             continue
-        is_json = isinstance(action, WebhookSend) and f.name == "data" and "json" in action.data_type
+        is_json = isinstance(action, WebhookSend) and name == "data" and "json" in action.data_type
         expand: Expand = (lambda text: variables.expand(text, within_json)) if is_json else (lambda text: _expanded_text(text, variables))
-        before = getattr(action, f.name)
+        before = getattr(action, name)
         if (after := _mapped(before, expand)) != before:
-            changes[f.name] = after
+            changes[name] = after
     return replace(action, **changes) if changes else action
 
 
@@ -66,7 +74,7 @@ def _mapped(value: Any, expand: Expand) -> Any:
         case list() | tuple():
             return tuple(_mapped(item, expand) for item in value)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{f.name: _mapped(getattr(value, f.name), expand) for f in fields(value)})
+            return replace(value, **{name: _mapped(getattr(value, name), expand) for name in _field_names(type(value))})
         case _:
             return value
 
@@ -84,7 +92,11 @@ def _texts(value: Any, option: str = "") -> Iterator[tuple[str, str]]:
             for index, item in enumerate(value):
                 yield from _texts(item, f"{option}[{index}]")
         case _ if is_dataclass(value) and not isinstance(value, type):
-            for f in fields(value):
-                yield from _texts(getattr(value, f.name), f"{option}.{f.name}" if option else f.name)
+            for name in _field_names(type(value)):
+                inner = getattr(value, name)
+                if inner is None or isinstance(inner, int | float):
+                    continue
+                if not isinstance(inner, str) or "${" in inner:
+                    yield from _texts(inner, f"{option}.{name}" if option else name)
         case _:
             pass

@@ -37,5 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _set_up_log(verbose: int) -> None:
     level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # What no line of this format shows need not be found out (Python's logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if verbose < 2:
         logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -17,8 +17,12 @@ from sipcore.errors import SipcoreError
 
 log = logging.getLogger(__name__)
 
-_SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0005
 """Python's own 5 ms are what the event loop waits for each time a thread of the store or of the audio is at work."""
+
+
+_MIDDLE_COLLECTIONS = 50
+"""Between two full ones, 350,000 new objects: what calls leave in cycles (45 objects each) is at most some 30 MB."""
 
 
 class HttpMissing(SipcoreError):
@@ -57,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     check_http()
     import uvloop
 
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config, options.http or config.http.listen or "127.0.0.1:8080"))
 
@@ -77,8 +81,7 @@ async def _serve(config: Config, listen: str) -> int:
         sock = bind(host, port)
         url = url_of(sock)
         async with HttpServer(switch, sock) as server:
-            gc.collect()
-            gc.freeze()  # what is there now stays: the collector need not look through it again, for 70 ms each time
+            settle()
             print(f"sipcore: HTTP at {url}, SIP at {switch.sip_address}", flush=True)
             await _first(signals.stop.wait(), server.wait_ended())
             if not signals.stop.is_set():
@@ -89,6 +92,18 @@ async def _serve(config: Config, listen: str) -> int:
             return 0
     finally:
         signals.give_back()
+
+
+def settle() -> None:
+    """What is there now stays: the collector need not look through it again, for 70 ms each time; nor often through what calls leave.
+
+    At 200 calls a second the young generations take 0.4 and 4 ms at a time. A full collection takes 20 to 80 ms, and with Python's own
+    threshold comes every five seconds, which is one request in a hundred; so, every half minute. Larger thresholds of the young ones cost
+    as much in all, in pauses of 40 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, _MIDDLE_COLLECTIONS)
 
 
 async def _first(*work: Coroutine[Any, Any, object]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
-from sipcore.engine import MediaStatistics
+from sipcore.engine import MediaStatistics, RtpStatistics
 from sipcore.events import CallCreated, CallEvent, CallHangup, CallMediaStarted
 from sipcore.flight.notes import note_of
 from sipcore.flight.record import FlightCall, FlightNote, RtpSample
@@ -25,6 +25,10 @@ _COLUMNS: Final = len(RtpSample._fields)
 _SAMPLE_BYTES: Final = 8 * _COLUMNS
 MAX_SAMPLES: Final = 240
 """When there are more, every second one goes: so four minutes are kept by the second, eight by two seconds, and so on."""
+
+
+_TOO_NEAR_S: Final = 0.5
+"""A rate over less than this is noise in a plot: the final counters replace a sample that is so young."""
 
 
 @dataclass(slots=True)
@@ -71,6 +75,15 @@ class _Flight:
             self.size_bytes -= 8 * (len(self.samples) - len(kept))
             self.samples, self.every, self.seen = kept, self.every * 2, 1
 
+    def conclude(self, at: float, final: RtpStatistics) -> None:
+        """Add the counters of the whole call, so that the last sample says what the record says; its jitter is the last that was known."""
+        jitter_ms = self.samples[-2] if self.samples else final.rx_jitter_ms
+        if self.samples and at - self.samples[-_COLUMNS] < _TOO_NEAR_S:
+            del self.samples[-_COLUMNS:]
+            self.size_bytes -= _SAMPLE_BYTES
+        self.samples.extend(RtpSample(at, final.rx_packets, final.rx_lost, final.rx_discarded, final.tx_packets, jitter_ms, final.rtt_ms))
+        self.size_bytes += _SAMPLE_BYTES
+
     def rtp(self) -> tuple[RtpSample, ...]:
         rows = (self.samples[start : start + _COLUMNS] for start in range(0, len(self.samples), _COLUMNS))
         return tuple(RtpSample(at, int(rx), int(lost), int(late), int(tx), jitter, trip) for at, rx, lost, late, tx, jitter, trip in rows)
@@ -114,6 +127,8 @@ class FlightLog:
         if isinstance(event, CallMediaStarted):
             flight.codec = event.codec
         flight.add(note_of(event))
+        if isinstance(event, CallHangup) and event.record.statistics is not None and event.call_id in self._live:
+            flight.conclude(event.at.timestamp(), event.record.statistics)
         self._bytes += flight.size_bytes - before
         if isinstance(event, CallHangup) and event.call_id in self._live:
             self._over[event.call_id] = self._live.pop(event.call_id)

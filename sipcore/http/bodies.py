@@ -92,7 +92,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        return _decode(body.decode("utf-8"))
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:  # not UTF-8, not JSON, NaN, an integer of thousands of digits
@@ -133,3 +133,6 @@ def _too_deep() -> ApiError:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).decode

@@ -33,6 +33,7 @@ STATUS_NAMES: Final[Mapping[int, str]] = {
 }
 RETRY_AFTER_S: Final = 1
 """What a refused client is told to wait: a leg is free again as soon as any call ends."""
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 _MAX_DETAILS: Final = 100
 _MAX_CHARS: Final = 500
 
@@ -110,7 +111,7 @@ def json_response(body: bytes, code: int = 200, headers: Mapping[str, str] | Non
 
 def to_json(value: Any) -> bytes:
     """UTF-8 JSON of a value; a lone surrogate is escaped, so that this never fails on text."""
-    text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    text = _encode(value)
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -38,7 +38,7 @@ class CallRoutes:
         # Nothing waits between here and `keep`, so two requests with one key cannot both be new.
         call_ids = self._keys.find(user.id, key, body)
         if not call_ids:
-            calls = self._switch.calls.create_all(body, user_id=user.id)
+            calls = self._switch.calls.create_all(body, user_id=user.id, at_once=False)
             call_ids = tuple(call.id for call in calls)
             self._keys.keep(user.id, key, body, call_ids)
             shown = [call.record.to_json() for call in calls]

@@ -86,6 +86,8 @@ class _Worker:
     groups: set[str] = field(default_factory=set)
     idle_since: float = 0.0
     lingering: int = 0
+    legs: int = 0
+    """Of its groups: counted when one changes, since it is asked for of every worker at each new call."""
 
 
 class Placement:
@@ -99,6 +101,7 @@ class Placement:
         self._indexes: dict[int, int] = {}
         self._lost_indexes: dict[int, None] = {}  # in the order of loss
         self._next_id = 0
+        self._legs = 0
         self._block_ports = _block_ports(limits)
         first = limits.rtp_ports[0] + limits.rtp_ports[0] % 2  # RTP ports are even (RFC 3550 §11)
         self._first_port = first
@@ -107,7 +110,7 @@ class Placement:
     @property
     def legs_in_use(self) -> int:
         """Places reserved, and legs alive beyond their release."""
-        return sum(group.legs for group in self._groups.values())
+        return self._legs
 
     def legs_of(self, worker_id: int) -> int:
         """Legs that are alive in a worker."""
@@ -173,6 +176,7 @@ class Placement:
         group.worker_id = worker_id
         self._groups[group_id] = group
         self._workers[worker_id].groups.add(group_id)
+        self._count(worker_id)
         return new
 
     def dial(self, group_id: str, call_id: str) -> int | None:
@@ -182,6 +186,7 @@ class Placement:
             return None
         group.live.add(call_id)
         self._group_of[call_id] = group_id
+        self._count(group.worker_id)
         return group.worker_id
 
     def finish(self, call_id: str, now: float) -> None:
@@ -223,6 +228,7 @@ class Placement:
         """A worker died: its groups are over. Returns its live legs. Its ports stay taken until `free`."""
         worker = self._workers.pop(worker_id, None)
         lost: list[str] = []
+        self._legs -= worker.legs if worker else 0
         for group_id in worker.groups if worker else ():
             lost += self._groups.pop(group_id).live
         if worker is not None:
@@ -249,7 +255,14 @@ class Placement:
     # ----------------------------------------------------------------------------------------------------------
 
     def _load(self, worker: _Worker) -> int:
-        return sum(self._groups[group_id].legs for group_id in worker.groups) + worker.lingering
+        return worker.legs + worker.lingering
+
+    def _count(self, worker_id: int) -> None:
+        """The legs of a group of this worker may be more or fewer now."""
+        worker = self._workers[worker_id]
+        legs = sum(self._groups[group_id].legs for group_id in worker.groups)
+        self._legs += legs - worker.legs
+        worker.legs = legs
 
     def _with_room(self, legs: int) -> list[int]:
         room = self._limits.capacity - legs
@@ -279,12 +292,13 @@ class Placement:
 
     def _drop_if_empty(self, group_id: str, now: float) -> None:
         group = self._groups[group_id]
-        if not group.is_released or group.live:
-            return
-        del self._groups[group_id]
         worker = self._workers[group.worker_id]
-        worker.groups.discard(group_id)
-        if not worker.groups:
+        is_over = group.is_released and not group.live
+        if is_over:
+            del self._groups[group_id]
+            worker.groups.discard(group_id)
+        self._count(group.worker_id)
+        if is_over and not worker.groups:
             worker.idle_since = now
 
 

@@ -28,5 +28,7 @@ def test_both_faces_have_it(asynchronous, synchronous, names):
         if not callable(theirs):
             assert isinstance(ours, property), name
             continue
-        expected, given = (set(inspect.signature(method).parameters) - {"user_id", "parts", "grace_s"} for method in (theirs, ours))
+        expected, given = (
+            set(inspect.signature(method).parameters) - {"user_id", "parts", "grace_s", "at_once"} for method in (theirs, ours)
+        )
         assert given == expected, name

@@ -5,13 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
 
 from sipcore.addresses import Address
 from sipcore.call import HangupReason, Status
@@ -19,6 +20,7 @@ from sipcore.engine import RtpStatistics
 from sipcore.errors import ConfigError
 from sipcore.record import CallRecord, format_time
 from sipcore.store import CallStore, process_identity
+from sipcore.store import _calls as calls_table
 
 T0 = datetime(2030, 1, 1, tzinfo=UTC)
 NOW = T0 + timedelta(hours=1)
@@ -225,3 +227,26 @@ def test_two_processes_that_take_the_same_microsecond_lose_nothing(tmp_path):
     assert kept[0].tm_create > kept[1].tm_create
     one.close()
     other.close()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"statistics": RtpStatistics("PCMU/8000", tx_packets=5, rx_jitter_ms=1.5), "chained_call_ids": ("a", "b"), "q850_cause": 17}],
+)
+def test_rows_are_as_the_table_would_write_them(tmp_path, changes):
+    """A store that was begun before rows went to the driver whole has the same rows."""
+    written = replace(over(1), recording_ids=("r",), sip_phrase="Zoë", **changes)
+    store = CallStore(tmp_path / "calls.sqlite")
+    store.put_all([written])
+    store.close()
+    file = sqlite3.connect(tmp_path / "calls.sqlite")
+    columns = [name for _, name, *_ in file.execute("PRAGMA table_info(calls)")]
+    row = dict(zip(columns, file.execute("SELECT * FROM calls").fetchone(), strict=True))
+    file.close()
+    by_table = calls_table.insert().compile(dialect=sqlite.dialect())
+    values = {name: getattr(written, name, row["owner"]) for name in columns}
+    values |= {name: format_time(value) for name, value in values.items() if name.startswith("tm_")}
+    values |= {name: getattr(written, name).to_json() for name in ("source", "destination")}
+    values["statistics"] = None if written.statistics is None else asdict(written.statistics)
+    processors = by_table._bind_processors
+    assert row == {name: processors[name](value) if name in processors else value for name, value in values.items()}

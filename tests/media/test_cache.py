@@ -123,3 +123,39 @@ def test_the_key_depends_on_every_parameter():
     keys = {cache_key(**base)} | {cache_key(**{**base, name: f"{value}x"}) for name, value in base.items()}
     assert len(keys) == len(base) + 1
     assert cache_key(text='a","b') != cache_key(text="a", b="")
+
+
+def settled(cache: Cache, key: str) -> None:
+    """As if the file had been written a while ago, and was got then."""
+    now = time.time()
+    os.utime(cache.directory / f"{key}.wav", (now - 1, now - 1))
+    assert cache.get(key) is not None
+
+
+def test_an_entry_that_was_got_is_recalled_without_reading(cache):
+    put = cache.put("k", [SECOND])
+    assert cache.recall("k") is None  # its file is too young to tell a change
+    settled(cache, "k")
+    assert cache.recall("k") == put
+    assert cache.recall("never") is None
+
+
+@pytest.mark.parametrize("change", [lambda p: p.write_bytes(b"x" * p.stat().st_size), lambda p: p.unlink(), os.utime])
+def test_what_was_touched_meanwhile_is_not_recalled(cache, change):
+    path = cache.put("k", [SECOND]).path
+    settled(cache, "k")
+    change(path)
+    assert cache.recall("k") is None
+
+
+def test_a_use_is_marked_before_the_entry_may_be_thrown_out(tmp_path):
+    cache = Cache(tmp_path / "cache", RATE, max_bytes=10, keep_s=100)
+    path = cache.put("k", [SECOND]).path
+    settled(cache, "k")
+    used_long_ago = time.time() - 30
+    os.utime(path, (used_long_ago, used_long_ago))
+    assert cache.get("k") is not None
+    assert path.stat().st_mtime > used_long_ago + 20
+    os.utime(path, (time.time() - 115, time.time() - 115))  # a mark may be 20 s older than the last use
+    cache.put("other", [SECOND])
+    assert path.exists()
