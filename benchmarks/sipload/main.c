@@ -62,6 +62,7 @@ static const char usage_text[] =
     "  --bye-wait-s S         wait: for the server's BYEs (30)\n"
     "  --send none|silence|tone|code     what we say\n"
     "  --code-period-ms MS    one coded burst in so many ms (2400, at least 1000)\n"
+    "  --turns                code: one leg after the other, one a second, for a room where each hears all others\n"
     "  --code-base N          the code of our first leg, and codes of another sipload are welcome (no latency for those)\n"
     "  --codec pcmu|pcma      offered, or preferred in an answer\n"
     "  --shared-rtp           one RTP port for all calls, no audio\n"
@@ -158,6 +159,7 @@ static int set_option(int name, char *argument)
     case 'W': opt.wait_s = atof(argument); return 0;
     case 'Y': opt.bye_wait_s = atof(argument); return 0;
     case 'P': opt.code_period_frames = atoi(argument) / FRAME_MS; return 0;
+    case 'q': opt.takes_turns = 1; return 0;
     case 'C': opt.code_base = atoi(argument); return 0;
     case 'x': opt.shared_rtp = 1; return 0;
     case 'B': return 0; /* accepted for old command lines: B-legs need no announcement */
@@ -197,7 +199,7 @@ static void parse(int argc, char **argv)
         {"rate", 1, 0, 'R'},     {"duration", 1, 0, 'D'},  {"hold-ms", 1, 0, 'H'},    {"send", 1, 0, 'S'},      {"shared-rtp", 0, 0, 'x'},
         {"pids", 1, 0, 'p'},     {"json", 1, 0, 'j'},      {"label", 1, 0, 'L'},      {"timeout-ms", 1, 0, 'T'}, {"expect-b", 0, 0, 'B'},
         {"dump", 1, 0, 'd'},     {"hdr", 1, 0, 'h'},       {"answer-ms", 1, 0, 'A'},  {"wait-s", 1, 0, 'W'},    {"bye", 1, 0, 'y'},
-        {"bye-wait-s", 1, 0, 'Y'}, {"codec", 1, 0, 'c'},   {"code-period-ms", 1, 0, 'P'}, {"code-base", 1, 0, 'C'},
+        {"bye-wait-s", 1, 0, 'Y'}, {"codec", 1, 0, 'c'},   {"code-period-ms", 1, 0, 'P'}, {"code-base", 1, 0, 'C'},   {"turns", 0, 0, 'q'},
         {"help", 0, 0, '?'},    {0}};
     opt = (struct options){.mode = MODE_HOLD, .send = SEND_SILENCE, .send_name = "silence", .mode_name = "hold", .local_ip = "127.0.0.1",
                            .local_port = 5090, .rtp_base = 30000, .user = "play", .from_user = "sipload", .calls = 1, .ramp = 20,

@@ -15,12 +15,14 @@
 
 #define RTP_HEADER 12
 #define LAST_RTP_PORT 64000
+#define FRAMES_OF_TURN 50 /* a burst is 34 */
 
 uint32_t *histogram;
 uint64_t histogram_total;
 ns_t histogram_max;
 static int epoll_fd;
 static int next_port;
+static long frames_gone;
 
 int is_loopback(const struct sockaddr_in *address)
 {
@@ -208,14 +210,22 @@ void rtp_receive(ns_t now)
     }
 }
 
+/* Which frame of its turn it is for a leg; -1: it is another's. */
+static int frame_of_turn(const struct leg *leg)
+{
+    long frame = frames_gone % ((long)opt.calls * FRAMES_OF_TURN) - (long)leg->index * FRAMES_OF_TURN;
+    return frame >= 0 && frame < FRAMES_OF_TURN ? (int)frame : -1;
+}
+
 static void send_frame(struct leg *leg)
 {
     uint8_t packet[RTP_HEADER + FRAME_SAMPLES] = {0x80};
     int audible = opt.send == SEND_TONE;
     if (opt.send == SEND_CODE) {
-        int frame = leg->code_position++;
+        int frame = opt.takes_turns ? frame_of_turn(leg) : leg->code_position++;
         if (frame >= 0) {
-            frame %= opt.code_period_frames;
+            if (!opt.takes_turns)
+                frame %= opt.code_period_frames;
             audible = code_is_tone(leg, frame);
             if (frame == 0)
                 leg->t_onset = now_ns();
@@ -238,6 +248,7 @@ void rtp_send_due(int phase)
 {
     if (opt.send == SEND_NONE || opt.shared_rtp)
         return;
+    frames_gone += phase == 0;
     for (int i = phase; i < leg_count; i += FRAME_MS)
         if (legs[i].rtp_ready && legs[i].state == LEG_UP && legs[i].fd >= 0)
             send_frame(&legs[i]);

@@ -40,6 +40,7 @@ struct options {
     int shared_rtp;    /* one RTP port for all legs: no audio, only signalling */
     int we_hang_up;    /* wait mode: we send the BYEs */
     int timeout_ms, code_period_frames;
+    int takes_turns; /* one leg after the other speaks its code, one a second, and any leg may hear any other */
     int code_base; /* codes of our legs start here; -1: at 0, and codes that are not of our own legs are wrong */
     char label[128], json_path[256], dump_path[256];
 };

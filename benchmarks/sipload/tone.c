@@ -130,7 +130,7 @@ static void code_decoded(struct leg *leg, int in_window)
     }
     if (leg->hears < 0)
         leg->hears = (int)id;
-    if (leg->hears != (int)id) {
+    if (leg->hears != (int)id && !opt.takes_turns) {
         leg->codes_bad++;
         return;
     }

@@ -12,6 +12,7 @@ import numpy as np
 from media.mixer import mix_minus
 from media.recording import mix
 from media.wav import Samples
+from sipcore.conferences.slack import Slack
 from sipcore.liveaudio.audiowire import TICK_S, TICKS_PER_S
 from sipcore.liveaudio.line import AudioFrame, AudioLine
 from sipcore.session import Session
@@ -20,9 +21,6 @@ _PREFETCH_FRAMES: Final = 2
 """So much of a member's voice has to be there before it is begun with: the room's tick and its own are not in step."""
 _HELD_FRAMES: Final = 4
 """Beyond it the oldest is dropped, or the delay would stay."""
-_PATIENCE_TICKS: Final = 100
-"""A frame that was not needed for so long is dropped, to be 20 ms earlier; twice as long after each time that one was missing then."""
-_MAX_PATIENCE_TICKS: Final = 6000
 _AHEAD_FRAMES: Final = 3
 """So much may wait to be heard by a member; beyond it a frame is left out."""
 _EAR: Final = "ear"
@@ -39,55 +37,83 @@ class Member:
 
     Attributes:
         is_muted: The others do not hear it.
-        dropped: Frames that were left out, on either way, because they came too late or too early.
+        dropped: Frames that were left out, on either way: there were too many, or the delay could be shortened.
     """
 
     def __init__(self, session: Session, on_end: Callable[[str], None]) -> None:
         self.session = session
         self.is_muted = False
         self.dropped = 0
-        self._said: deque[Samples] = deque()
+        self._clock = asyncio.get_running_loop().time
+        self._said: deque[tuple[float, Samples]] = deque()
+        """With when it came."""
         self._is_flowing = False
-        self._spare_ticks = 0
-        self._patience_ticks = _PATIENCE_TICKS
+        self._is_hearing = False
+        self._speech, self._hearing = Slack(), Slack()
+        self._last_tick_s = 0.0
+        self._silent_ticks = 0
         self._line: AudioLine = session.open_audio(self._take, lambda: on_end(self._line.error))
 
     def _take(self, frame: AudioFrame) -> None:
-        self._said.append(frame.samples)
+        self._last_tick_s = self._clock()
+        self._said.append((self._last_tick_s, frame.samples))
         while len(self._said) > _HELD_FRAMES:
             self._said.popleft()
             self.dropped += 1
 
     def next_frame(self) -> Samples | None:
         """What it says in this tick; `None`: nothing, or nobody may hear it."""
-        if self._is_flowing and not self._said:
-            self._is_flowing = False
-            self._patience_ticks = min(2 * self._patience_ticks, _MAX_PATIENCE_TICKS)
         self._is_flowing = self._is_flowing or len(self._said) >= _PREFETCH_FRAMES
-        frame = self._said.popleft() if self._is_flowing else None
-        self._drop_spare()
+        frame = self._pop() if self._is_flowing else None
         return None if self.is_muted else frame
 
-    def _drop_spare(self) -> None:
-        self._spare_ticks = self._spare_ticks + 1 if self._said else 0
-        if self._spare_ticks >= self._patience_ticks:
-            self._said.popleft()
+    def _pop(self) -> Samples | None:
+        if not self._said:
+            self._speech.miss()  # it comes in the next tick, and all after it are a tick later: the depth has grown
+            return None
+        came_s, frame = self._said.popleft()
+        if self._said and self._speech.can_spare(self._clock() - came_s, frame):
             self.dropped += 1
-            self._spare_ticks = 0
+            _, frame = self._said.popleft()
+        return frame
 
     @property
     def rate_hz(self) -> int:
         """Of its audio; 0 before the first frame. The same for all workers of a switch."""
         return self._line.rate_hz
 
+    @property
+    def late(self) -> int:
+        """Frames that were not there when they were needed, on either way: 20 ms of silence each."""
+        return self._speech.missing + self._hearing.missing
+
+    @property
+    def depth_frames(self) -> tuple[int, float]:
+        """How much waits now: of what it says, and of what it shall hear."""
+        return len(self._said), self._line.queued_samples / max(1, self.rate_hz) * TICKS_PER_S
+
     def hear(self, samples: Samples) -> None:
         """Let it hear this."""
-        if self._line.queued_samples >= _AHEAD_FRAMES * len(samples):
+        waiting = self._line.queued_samples // len(samples)
+        self._count_silence()
+        if waiting >= _AHEAD_FRAMES or self._hearing.can_spare(self._early_s(waiting), samples):
             self.dropped += 1
             return
-        if not self._line.queued_samples:
-            self._line.write(np.zeros_like(samples))  # a frame in hand for the next time that our tick is late
-        self._line.write(samples)
+        if not self._is_hearing:
+            self._is_hearing = True
+            self._line.write(np.zeros_like(samples), at_once=True)  # a frame in hand for the first time that our tick is late
+        self._line.write(samples, at_once=True)
+
+    def _count_silence(self) -> None:
+        silent_ticks = self._line.silent_ticks
+        if self._is_hearing:
+            for _ in range(silent_ticks - self._silent_ticks):
+                self._hearing.miss()  # each has made the depth grow
+        self._silent_ticks = silent_ticks
+
+    def _early_s(self, waiting: int) -> float:
+        """How long before it is needed a frame is there that is written now behind so many."""
+        return waiting * TICK_S + self._last_tick_s + TICK_S - self._clock()
 
     def close(self) -> None:
         """The call goes on outside of the room."""

@@ -67,6 +67,7 @@ class AudioLine:
         error: Why the audio could not begin; empty when it could.
         lost: Samples of the far end that were lost because our event loop did not read.
         underruns: Ticks that were silent in the middle of what was written because our event loop came too late.
+        silent_ticks: So many there were in all for which the engine had nothing to play.
         idle_ticks: So many in a row up to now for which there was nothing to play.
     """
 
@@ -82,6 +83,7 @@ class AudioLine:
         self.hears_near = hears_near
         self.lost = 0
         self.underruns = 0
+        self.silent_ticks = 0
         self.idle_ticks = 0
         self._on_frame = on_frame
         self._on_end = on_end
@@ -136,12 +138,13 @@ class AudioLine:
 
     # ------------------------------------------------------------------------------------------------- writing
 
-    def write(self, samples: npt.NDArray[np.int16], *, goes_on: bool = False) -> asyncio.Future[bool]:
+    def write(self, samples: npt.NDArray[np.int16], *, goes_on: bool = False, at_once: bool = False) -> asyncio.Future[bool]:
         """Let the far end hear this after all that was written before.
 
         Args:
             samples: 16-bit, at `rate_hz`.
             goes_on: Whether more will follow without a pause: then what is no whole frame waits for it, and is not filled up with silence.
+            at_once: Whether the engine gets it now, if it has room, and not after its next tick: 20 ms earlier, where frames are written.
 
         Returns:
             Done when it is played: True; False when it was cleared, or the line has ended before.
@@ -168,6 +171,8 @@ class AudioLine:
             done.set_result(True)
         else:
             self._marks.append((self._written, done))
+        if at_once and self._sock is not None and self._frame_bytes:
+            self._top_up()
         return done
 
     def clear(self, since: int = 0) -> int:
@@ -208,6 +213,7 @@ class AudioLine:
     def _taken_by_engine(self, packets: int, ticks: int) -> None:
         for _ in range(min(packets, len(self._sent))):
             self._played += self._sent.popleft()
+        self.silent_ticks += max(0, ticks - packets)
         if self._queue and not self._sent and self._played:
             self.underruns += max(0, ticks - packets)
         self.idle_ticks = 0 if packets or self._sent else self.idle_ticks + ticks

@@ -186,12 +186,33 @@ class _Reading:
         return self._inbox.is_over
 
 
+class _News:
+    """Wakes who waits; `asyncio.Event` asks the kernel for the process id each time. Knows nothing of the reader, who would live on."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def tell(self) -> None:
+        """There is something."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def next(self) -> asyncio.Future[None]:
+        """Done when it is told, from now on."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        return waiter
+
+
 class AsyncAudioReader(_Reading):
     """Frames as they come, ending with the call; see `AsyncCall.audio`. For `async for`."""
 
     def __init__(self, make_inbox: Callable[[Callable[[], None]], Inbox], rate_hz: int, tap: Tap) -> None:
-        self._changed = asyncio.Event()
-        super().__init__(make_inbox(self._changed.set), rate_hz, tap)
+        self._news = _News()
+        super().__init__(make_inbox(self._news.tell), rate_hz, tap)
 
     def __aiter__(self) -> Self:
         return self
@@ -201,8 +222,7 @@ class AsyncAudioReader(_Reading):
         while (frame := self._next()) is None:
             if self._is_over:
                 raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
+            await self._news.next()
         return frame
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -82,6 +82,8 @@ class Writing:
         self.puller: asyncio.Task[None] | None = None
         self.has_room = asyncio.Event() if samples is None else None
         self.error: Exception | None = None
+        self.on_cancel: Callable[[asyncio.Future[bool]], None] | None = None
+        """What `done` calls; not when it is settled here, which spares the event loop a turn for each frame."""
         self._has_begun = False
         self._pieces: deque[npt.NDArray[np.int16]] = deque() if samples is None else deque([samples])
         self.waiting_samples = 0 if samples is None else len(samples)
@@ -129,6 +131,8 @@ class Writing:
             self.puller.cancel()
         if self.done.done():
             return
+        if self.on_cancel is not None:
+            self.done.remove_done_callback(self.on_cancel)
         if error is None:
             self.done.set_result(is_played)
             return
@@ -146,6 +150,7 @@ class WritingQueue:
 
     def __init__(self, max_queued_s: float) -> None:
         self.line: AudioLine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._max_queued_s = max_queued_s
         self._waiting: deque[Writing] = deque()
         """Not handed over to the line yet, the first one in part."""
@@ -172,16 +177,19 @@ class WritingQueue:
             QueueFull: too much waits already.
         """
         check_rate(rate_hz)
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if isinstance(audio, AsyncIterable):
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = self._loop.create_future()
+        if not isinstance(audio, np.ndarray | AudioFrame) and isinstance(audio, AsyncIterable):
             writing = Writing(rate_hz, done, None)
-            writing.puller = asyncio.get_running_loop().create_task(self._pull(writing, aiter(audio)))
+            writing.puller = self._loop.create_task(self._pull(writing, aiter(audio)))
         else:
             samples = as_samples(audio)
             self._check_room(len(samples) / rate_hz)
             writing = Writing(rate_hz, done, samples)
         self._waiting.append(writing)
-        done.add_done_callback(lambda done: self._drop(writing) if done.cancelled() else None)
+        writing.on_cancel = lambda done: self._drop(writing) if done.cancelled() else None
+        done.add_done_callback(writing.on_cancel)
         self.feed()
         return writing
 

@@ -6,7 +6,6 @@ needed: a port costs the bridge's clock a call into Python each tick, whether an
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from sipcore import engine
 from sipcore.liveaudio import audiowire
 
 from .guard import guarded
+from .mediaframe import FrameSource, content, content_by_swig, fill_by_swig, frames_are_plain
 from .siptext import readable
 from .threadstate import keep_thread_state
 
@@ -28,28 +28,6 @@ MAX_PORTS: Final = 32
 
 _REST_S: Final = 0.25
 """From one use to the next: the bridge disconnects at the next tick of its clock, and the clock's thread may still be inside."""
-
-_Vector: Final = ctypes.c_size_t * 2
-"""Begin and end, as `std::vector` starts in every C++ library that PJSIP is built with; checked by `_vectors_are_plain`."""
-
-
-def _content(vector: Any) -> bytes:
-    """What a `pj.ByteVector` holds: 3 us, by its pointers; 640 us for 20 ms at 16 kHz through SWIG."""
-    begin, end = _Vector.from_address(int(vector.this))
-    return ctypes.string_at(begin, end - begin)
-
-
-def _fill(vector: Any, data: bytes) -> None:
-    """Overwrite a vector of the same size."""
-    ctypes.memmove(_Vector.from_address(int(vector.this))[0], data, len(data))
-
-
-def _vectors_are_plain() -> bool:
-    """Whether the pointers are where they are thought to be, so that nothing else is ever written to."""
-    probe = bytes(range(200))
-    vector = pj.ByteVector(probe)
-    begin, end = _Vector.from_address(int(vector.this))
-    return bool(begin) and end - begin == len(probe) and ctypes.string_at(begin, len(probe)) == probe
 
 
 class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
@@ -62,22 +40,25 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
         number: In the order in which they were made.
     """
 
+    # Of a port that is being destroyed, at the end of the worker: the clock's thread may come once more when it has no attributes any more.
+    heard: bytes | None = None
+    """Where it keeps what it hears: this is what it does, unless `None`."""
+    is_broken = False
+    """Call control has closed its end."""
+    _sock: Any = None
+
     def __init__(self, number: int, rate_hz: int) -> None:
         super().__init__()
         self.number = number
-        self.heard: bytes | None = None
-        """Where it keeps what it hears: this is what it does, unless `None`."""
         self._near: AudioPort | None = None
         self.faults: deque[tuple[str, str]] = deque(maxlen=_MAX_FAULTS)
         """Of the clock's thread, for the owner's to tell."""
-        self.is_broken = False
-        """Call control has closed its end."""
-        self._sock: Any = None
         self._tick = self._taken = 0
         self._frame_bytes = rate_hz // audiowire.TICKS_PER_S * audiowire.SAMPLE_BYTES
         self._silence = bytes(self._frame_bytes)
-        self._out = pj.ByteVector(self._silence)
-        self._is_plain = _vectors_are_plain()
+        is_plain = frames_are_plain()
+        self._read = content if is_plain else content_by_swig
+        self._fill = FrameSource(self._frame_bytes).fill if is_plain else fill_by_swig
         form = pj.MediaFormatAudio()
         form.init(pj.PJMEDIA_FORMAT_PCM, rate_hz, 1, int(audiowire.TICK_S * 1_000_000), _BITS)
         self.createPort(f"audio{number}", form)
@@ -111,10 +92,10 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
         sock = self._sock
         if sock is None or self.is_broken:
             if self.heard is not None:
-                self.heard = self._read(frame.buf) or self._silence
+                self.heard = self._read(frame) or self._silence
             return
         self._tick = (self._tick + 1) % audiowire.WRAP
-        samples = self._read(frame.buf) or self._silence
+        samples = self._read(frame) or self._silence
         near = self._near
         heard = b"" if near is None else near.heard or self._silence
         try:
@@ -141,17 +122,7 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
             return
         self._taken = (self._taken + 1) % audiowire.WRAP
         if len(samples) == self._frame_bytes:
-            frame.type = pj.PJMEDIA_FRAME_TYPE_AUDIO
-            frame.buf = self._written(samples)
-
-    def _read(self, vector: Any) -> bytes:
-        return _content(vector) if self._is_plain else bytes(vector)
-
-    def _written(self, samples: bytes) -> Any:
-        if not self._is_plain:
-            return pj.ByteVector(samples)
-        _fill(self._out, samples)
-        return self._out
+            self._fill(frame, samples)
 
 
 class TappedLeg(Protocol):
