@@ -86,7 +86,7 @@ class Config(BaseModel):
     tcp: bool = True
     """Whether SIP over TCP is listened for, on the same port."""
     tls_address: OptionalHostPort = None
-    """Where SIP over TLS is listened for, `host:port`; needs a certificate."""
+    """Where SIP over TLS is listened for, `host:port`, port 0 takes a free one; needs a certificate."""
     tls_certificate: str = ""
     """Our certificate with its chain, a PEM file."""
     tls_key: str = ""

@@ -609,6 +609,10 @@ class Engine(Protocol):
     def sip_address(self) -> str:
         """`host:port` of our signalling; empty before `start`."""
 
+    @property
+    def tls_address(self) -> str:
+        """`host:port` where SIP over TLS is listened for, the real port; empty before `start`, and when it is not."""
+
     async def start(self, on_event: Callable[[Event], None], on_offer: OnOffer | None = None) -> None:
         """Become ready to take commands. `on_event` is called on the event loop, one event at a time.
 

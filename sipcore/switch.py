@@ -117,8 +117,13 @@ class AsyncSwitch:
 
     @property
     def sip_address(self) -> str:
-        """`host:port` of our signalling; empty while the switch is not open."""
+        """`host:port` of our signalling, UDP and, unless `tcp` is off, TCP; empty while the switch is not open."""
         return self.engine.sip_address if self._is_open else ""
+
+    @property
+    def tls_address(self) -> str:
+        """`host:port` where SIP over TLS is listened for, the real port; empty while the switch is not open, or without TLS."""
+        return self.engine.tls_address if self._is_open else ""
 
     @property
     def exchange(self) -> Exchange:

@@ -111,8 +111,13 @@ class Switch:
 
     @property
     def sip_address(self) -> str:
-        """`host:port` of our signalling; empty while the switch is not open."""
+        """`host:port` of our signalling, UDP and, unless `tcp` is off, TCP; empty while the switch is not open."""
         return self._switch.sip_address
+
+    @property
+    def tls_address(self) -> str:
+        """`host:port` where SIP over TLS is listened for, the real port; empty while the switch is not open, or without TLS."""
+        return self._switch.tls_address
 
     @property
     def registrations(self) -> Mapping[str, Registration]:

@@ -231,6 +231,10 @@ class DoorSettings:
     limits: DoorLimits = DoorLimits()
     tls: DoorTls = DoorTls()
     control_pid: int = 0
+    session_min_se_s: int = 0
+    """An INVITE that asks for a shorter session timer is refused with 422 (RFC 4028); 0: there are none, and none is too short."""
+    has_100rel: bool = True
+    """Whether we say that we acknowledge provisional answers (RFC 3262); without it who requires that is refused with 420."""
 
 
 @dataclass(frozen=True, slots=True)

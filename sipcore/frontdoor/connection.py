@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from .framing import PONG, KeepAlive, StreamFramer
 from .keepalive import PING
 from .message import Malformed
-from .tls import names_match
+from .tls import mismatch, names_match
 
 HALF_MESSAGE_S: Final = 10.0
 """A message that has begun must be complete after so long."""
@@ -98,8 +98,9 @@ class Connection(asyncio.Protocol):
         if self.is_gone:  # closed during the handshake
             transport.abort()
             return
-        if self.is_ours and self.transport_name == "tls" and not names_match(transport.get_extra_info("peercert"), self.name):
-            self.refusal = f"certificate: it is not for {self.name}"
+        certificate = transport.get_extra_info("peercert")
+        if self.is_ours and self.transport_name == "tls" and not names_match(certificate, self.name):
+            self.refusal = f"certificate: {mismatch(certificate, self.name)}"
             self.close(self.refusal)
             return
         self._owner.opened(self)

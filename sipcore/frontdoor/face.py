@@ -10,21 +10,34 @@ from sipcore.frontdoor.uri import join_host_port, split_host_port
 from sipcore.wire import DoorSettings
 
 ALLOWED: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY"
-SUPPORTED: Final = "100rel, timer, norefersub"
+_SUPPORTED: Final = "100rel, timer, norefersub"
 """What we tell the outside we can: less than PJSIP says of itself, since the front door lets less in (no Replaces, no SUBSCRIBE)."""
+_RELIABLE: Final = "100rel"
 PRIVATE_PREFIX: Final = "x-sipcore-"
 """Headers between workers and front door; outside nobody sees them or can set them."""
 
 
 class Face:
-    """Addresses of ours, by which way a message leaves."""
+    """Addresses of ours, by which way a message leaves.
 
-    __slots__ = ("_inner_uri", "_ports", "_public", "inner_address")
+    Attributes:
+        abilities: Headers of our answer to OPTIONS.
+        has_100rel: Whether provisional answers may be acknowledged.
+    """
+
+    __slots__ = ("_inner_uri", "_ports", "_promises", "_public", "abilities", "has_100rel", "inner_address")
 
     def __init__(self, settings: DoorSettings) -> None:
         self.inner_address = settings.inner_address
         self._inner_uri = f"sip:{settings.inner_address};"
         self._public = settings.public_address.strip("[]")
+        self.has_100rel = settings.has_100rel
+        unsaid = frozenset({"replaces"} if settings.has_100rel else {"replaces", _RELIABLE})
+        self.abilities = (("Allow", ALLOWED), ("Accept", "application/sdp"), ("Supported", _without(_SUPPORTED, unsaid)))
+        self._promises: dict[str, Callable[[str], Header]] = {
+            "Allow": lambda _value: Header("Allow", ALLOWED),
+            "Supported": lambda value: Header("Supported", _without(value, unsaid)),
+        }
         self._ports = {transport: split_host_port(address)[1] for transport, address in reversed(settings.listeners)}
 
     def address(self, transport: str, local: str) -> str:
@@ -58,8 +71,8 @@ class Face:
 
     def hide(self, message: Message) -> None:
         """Take out of a worker's message what only we may see, Record-Routes of ours and private headers, and correct what it promises."""
-        headers = message.headers
-        headers[:] = [_PROMISES[header[0]](header[1]) if header[0] in _PROMISES else header for header in public(headers)]
+        headers, promises = message.headers, self._promises
+        headers[:] = [promises[header[0]](header[1]) if header[0] in promises else header for header in public(headers)]
         routes = message.get_all("Record-Route")
         if routes:
             put_list(message, "Record-Route", [route for route in routes if not self.is_inner_route(route)])
@@ -78,13 +91,8 @@ def put_list(message: Message, name: str, values: list[str]) -> None:
         message.remove(name)
 
 
-def _without(tags: str, unwanted: str) -> str:
-    return ", ".join([tag for part in tags.split(",") if (tag := part.strip(" \t")) and tag.lower() != unwanted])
+def _without(tags: str, unwanted: frozenset[str]) -> str:
+    return ", ".join([tag for part in tags.split(",") if (tag := part.strip(" \t")) and tag.lower() not in unwanted])
 
 
 _PUBLIC: Final = frozenset([name for name in KNOWN_NAMES if not name.lower().startswith(PRIVATE_PREFIX)])
-_PROMISES: Final[dict[str, Callable[[str], Header]]] = {
-    "Allow": lambda _value: Header("Allow", ALLOWED),
-    "Supported": lambda value: Header("Supported", _without(value, "replaces")),
-}
-"""Headers in which a worker says more than we let it keep."""

@@ -234,6 +234,12 @@ def _is(header: Header, name: str) -> bool:
     return header.name == name or (name not in KNOWN_NAMES and header.name.lower() == name.lower())
 
 
+def is_tagged(message: Message, names: tuple[str, ...], tag: str) -> bool:
+    """Whether one of these headers lists an option tag, which is given in lower case."""
+    listed = ",".join([value for name in names for value in message.get_all(name)])
+    return any(one.strip(" \t").lower() == tag for one in listed.split(","))
+
+
 class CSeq(NamedTuple):
     """`number method` (RFC 3261 §20.16)."""
 

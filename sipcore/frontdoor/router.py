@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sipcore.frontdoor import inward
-from sipcore.frontdoor.face import ALLOWED, SUPPORTED, Face
+from sipcore.frontdoor.face import ALLOWED, Face
 from sipcore.frontdoor.gate import Gate, Refused
 from sipcore.frontdoor.grammar import Malformed
 from sipcore.frontdoor.incoming import Incoming
 from sipcore.frontdoor.limits import Verdict
-from sipcore.frontdoor.message import Message, NameAddr, parse
+from sipcore.frontdoor.message import Message, NameAddr, is_tagged, parse
 from sipcore.frontdoor.offers import offer_of
 from sipcore.frontdoor.replies import Replies
 from sipcore.frontdoor.seal import Seal, is_perhaps_ours
+from sipcore.frontdoor.session_timer import too_short
 from sipcore.frontdoor.steps import Ask, Drop, Flow, Received, Step, Tag, Target, ToFlow, ToTarget, ToWorker
 from sipcore.frontdoor.transactions import Entry, Phase, Transactions, merged_key
 from sipcore.frontdoor.uri import Uri
@@ -32,7 +33,6 @@ __all__ = ["Ask", "Drop", "Flow", "Received", "Router", "Step", "Tag", "Target",
 _IN_DIALOG: Final = frozenset({"INVITE", "BYE", "UPDATE", "PRACK", "INFO", "REFER", "NOTIFY", "OPTIONS"})
 _NOT_ALLOWED: Final = {"REGISTER": 405, "MESSAGE": 405, "PUBLISH": 405, "REFER": 405, "SUBSCRIBE": 489}
 """Answers to methods that we know and do not take outside of dialogs; what belongs into a dialog gets 481, what we do not know 501."""
-_OPTIONS_HEADERS: Final = (("Allow", ALLOWED), ("Accept", "application/sdp"), ("Supported", SUPPORTED))
 _RETRY_AFTER: Final = (("Retry-After", "2"),)
 
 
@@ -41,6 +41,7 @@ class Router:
 
     def __init__(self, settings: DoorSettings) -> None:
         self._offers = settings.limits.offers
+        self._min_se_s = settings.session_min_se_s
         self._seal = Seal(settings.secret)
         self._face = Face(settings)
         self._gate = Gate(settings, self._seal)
@@ -147,7 +148,7 @@ class Router:
         if verdict is not Verdict.PASS:
             return _silence(verdict, incoming.host)
         if incoming.method == "OPTIONS":
-            return self._replies.to(incoming, 200, headers=_OPTIONS_HEADERS)
+            return self._replies.to(incoming, 200, headers=self._face.abilities)
         if (code := self._stop_code(incoming)) != 0:
             return self._replies.to(incoming, code)
         return self._invite(incoming, now) if incoming.method == "INVITE" else self._replies.to(incoming, *_outside_dialog(incoming.method))
@@ -208,6 +209,10 @@ class Router:
         judged = self._gate.judge(invite, caller.uri.user if isinstance(caller.uri, Uri) else "", now)
         if isinstance(judged, Refused):
             return self._replies.to(invite, judged.code, headers=judged.headers)
+        if not self._face.has_100rel and is_tagged(invite.request, ("Require",), "100rel"):
+            return self._replies.to(invite, 420, headers=(("Unsupported", "100rel"),))
+        if min_se := too_short(invite.request, self._min_se_s):
+            return self._replies.to(invite, 422, headers=min_se)
         merged = merged_key(invite.sip_call_id, caller.tag, invite.cseq)
         if self._table.is_merged(invite.key, merged):
             return self._replies.to(invite, 482, "Merged Request")

@@ -64,6 +64,15 @@ def names_match(certificate: Mapping[str, Any] | None, name: str) -> bool:
     )
 
 
+def mismatch(certificate: Mapping[str, Any] | None, name: str) -> str:
+    """Why a certificate is not for the host that we called, in words; a wildcard that a browser would take is named."""
+    domain = _plain_name(name).partition(".")[2]
+    names = [value for kind, value in (certificate or {}).get("subjectAltName", ()) if kind == "DNS"]
+    if domain and any(_plain_name(value) == f"*.{domain}" for value in names):
+        return f"it is not for {name} but for *.{domain}, and SIP takes no wildcards (RFC 5922)"
+    return f"it is not for {name}"
+
+
 def _plain_name(text: str) -> str:
     """In lower case without the last dot; of an address the usual form."""
     try:

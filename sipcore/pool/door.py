@@ -57,6 +57,8 @@ class DoorOptions:
     open_networks: tuple[str, ...] = ()
     limits: wire.DoorLimits = _LIMITS
     user_agent: str = "sipcore"
+    session_min_se_s: int = 0
+    has_100rel: bool = True
 
 
 class DoorHandle:
@@ -285,6 +287,8 @@ class DoorHandle:
             limits=options.limits,
             tls=options.tls,
             control_pid=os.getpid(),
+            session_min_se_s=options.session_min_se_s,
+            has_100rel=options.has_100rel,
         )
         process.hand_over(settings, [self._inner, *(listener.sock for listener in self._listeners)])
 

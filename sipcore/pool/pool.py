@@ -53,6 +53,11 @@ class PjsipPool:
         """`host:port` of the front door; empty before `start`."""
         return self._door.sip_address if self._door else ""
 
+    @property
+    def tls_address(self) -> str:
+        """`host:port` of the front door for TLS; empty before `start`, and without one."""
+        return next((where for kind, where in self._door.addresses if kind == "tls"), "") if self._door else ""
+
     def workers(self) -> tuple[WorkerView, ...]:
         """The workers for calls that serve, or start to."""
         return self._crew.views() if self._crew and self._crew.capacity else ()

@@ -103,6 +103,8 @@ class PoolSettings:
             open_networks=self.open_networks,
             limits=self.door_limits,
             user_agent=self.user_agent,
+            session_min_se_s=self.session_min_se_s if self.session_expires_s else 0,
+            has_100rel=self.reliable_provisional != "off",
         )
 
     def worker(self, new: NewWorker, control_pid: int, door_port: int) -> WorkerSettings:

@@ -178,6 +178,11 @@ class FakeEngine:
         """A made-up address."""
         return "192.0.2.1:5060"
 
+    @property
+    def tls_address(self) -> str:
+        """There is none."""
+        return ""
+
     async def start(self, on_event: Callable[[wire.Event], None], on_offer: wire.OnOffer | None = None) -> None:
         """Be ready."""
         self._is_closed = False

@@ -481,7 +481,7 @@ async def test_2000_invites_a_second(sources: int, seconds: float) -> None:
         assert await flooding > 1000 * seconds
         begun = time.monotonic()
         await s.hang_up_from_outside(caller, ok, cseq + 1)
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 3.0
         assert sorted(delays_s)[len(delays_s) // 2] < 0.5
         assert rss_bytes(s.handle.pid) - before < 128 << 20
         assert s.handle.restarts == 0

@@ -16,7 +16,7 @@ from sipcore.frontdoor.accepting import Acceptor
 from sipcore.frontdoor.sending import Sender
 from sipcore.frontdoor.steps import Target
 from sipcore.frontdoor.streams import ConnectionLimits, Connections
-from sipcore.frontdoor.tls import TlsFilesError, load
+from sipcore.frontdoor.tls import TlsFilesError, load, mismatch, names_match
 from sipcore.frontdoor.udp import UdpSocket
 from sipcore.locate import Hop
 from sipcore.wire import DoorTls
@@ -199,6 +199,20 @@ async def test_a_reload_serves_the_new_certificate_and_keeps_open_connections(tm
             for writer in (old, new):
                 writer.write(MESSAGE)
                 assert await soon(door.messages.get()) == MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("sip.secure.test", "it is not for sip.secure.test but for *.secure.test, and SIP takes no wildcards (RFC 5922)"),
+        ("deep.sip.secure.test", "it is not for deep.sip.secure.test"),
+        ("192.0.2.1", "it is not for 192.0.2.1"),
+    ],
+)
+def test_a_wildcard_matches_nothing_and_is_named(name: str, why: str) -> None:
+    certificate = {"subjectAltName": (("DNS", "*.Secure.test"),)}
+    assert not names_match(certificate, name)
+    assert mismatch(certificate, name) == why
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path, authority: trustme.CA) -> None:
