@@ -1,4 +1,4 @@
-"""SIP messages as a capture file that Wireshark and tshark read.
+"""SIP messages, and RTP beside them, as a capture file that Wireshark and tshark read.
 
 The front door keeps messages, not packets, so the IP and UDP headers are made here; messages that went over TCP or TLS stand as UDP
 too, with their true addresses and ports. What was blanked as secret stays blanked.
@@ -28,21 +28,34 @@ _US: Final = 1_000_000
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+Datagram = tuple[float, str, str, bytes]
+"""Seconds since 1970, source and target as `host:port`, payload."""
+
+
 def make_pcap(messages: Iterable[TracedMessage]) -> bytes:
     """The file, one packet for each message."""
+    return make_capture(map(datagram_of, messages))
+
+
+def datagram_of(message: TracedMessage) -> Datagram:
+    """As it stands in the file."""
+    source, target = (message.local, message.remote) if message.is_sent else (message.remote, message.local)
+    return message.time, source, target, message.text.encode("utf-8", "replace")
+
+
+def make_capture(datagrams: Iterable[Datagram]) -> bytes:
+    """The file of any datagrams, in the order they are given."""
     parts = [_FILE.pack(0xA1B2C3D4, 2, 4, 0, 0, _SNAPSHOT_BYTES, _LINKTYPE_RAW)]
-    for message in messages:
-        packet = _packet(message)
-        seconds, microseconds = divmod(max(0, round(message.time * _US)), _US)
+    for at_s, source, target, payload in datagrams:
+        packet = _packet(_parse(source), _parse(target), payload[:_MAX_PAYLOAD_BYTES])
+        seconds, microseconds = divmod(max(0, round(at_s * _US)), _US)
         parts += [_RECORD.pack(seconds & 0xFFFFFFFF, microseconds, len(packet), len(packet)), packet]
     return b"".join(parts)
 
 
-def _packet(message: TracedMessage) -> bytes:
-    local, remote = _parse(message.local), _parse(message.remote)
-    (source, source_port), (target, target_port) = (local, remote) if message.is_sent else (remote, local)
+def _packet(from_end: tuple[_Ip, int], to_end: tuple[_Ip, int], payload: bytes) -> bytes:
+    (source, source_port), (target, target_port) = from_end, to_end
     source, target = _same_family(source, target)
-    payload = message.text.encode("utf-8", "replace")[:_MAX_PAYLOAD_BYTES]
     size = 8 + len(payload)
     if isinstance(source, ipaddress.IPv6Address):
         pseudo = source.packed + target.packed + struct.pack("!II", size, _UDP)

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sipcore.testing.certificates import Certificates
     from sipcore.testing.hearing import (
         Capture,
         Found,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sipcore.testing.sipp import Sipp, SippError, SippMissing, SippResult
 
 _HOMES = {
+    "sipcore.testing.certificates": ("Certificates",),
     "sipcore.testing.hearing": (
         "Capture",
         "Found",
@@ -54,6 +56,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Capture",
+    "Certificates",
     "Found",
     "Impairment",
     "Phone",

@@ -8,16 +8,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from sipcore import Switch
 from sipcore.events import CallCreated, CallEvent
-from sipcore.pcap import make_pcap
 from sipcore.testing import report
+from sipcore.testing.evidence import write_phone_pcap, write_sipp_pcap
 from sipcore.testing.phone import Phone
-from sipcore.testing.sipp import Sipp, SippProcess
-from sipcore.wire import TracedMessage
+from sipcore.testing.sipp import Sipp
 
 Sections = list[tuple[str, report.Content]]
 
@@ -64,13 +64,13 @@ def opened_switch(item: pytest.Item, settings: Mapping[str, Any]) -> Iterator[Sw
             is_open[0] = False
 
 
-def opened_phones(item: pytest.Item, stack: ExitStack, names: tuple[Any, ...], options: Mapping[str, Any]) -> list[Phone]:
-    """Telephones that are closed with the stack."""
+def opened_phones(item: pytest.Item, stack: ExitStack, folder: Path, names: tuple[Any, ...], options: Mapping[str, Any]) -> list[Phone]:
+    """Telephones that are closed with the stack; what they heard is saved in the folder when the test fails."""
     if len(names) == 1 and isinstance(names[0], int):
         names = tuple(f"phone{number}" for number in range(1, names[0] + 1))
     opened = [stack.enter_context(Phone(name, **options)) for name in names]
     for phone in opened:
-        report.on_failure(item, lambda phone=phone: _phone_report(phone))  # type: ignore[misc]
+        report.on_failure(item, lambda phone=phone: _phone_report(phone, folder))  # type: ignore[misc]
     return opened
 
 
@@ -80,23 +80,10 @@ def sipp_report(driver: Sipp) -> Sections:
     sections: Sections = []
     for process in driver.runs:
         if process.log_dir.is_dir():
-            pcap = _sipp_pcap(process)
+            pcap = process.log_dir / "sip.pcap"
+            write_sipp_pcap(process, pcap)
             sections.append((f"SIPp {process.name}", f"{process.stop()!r}\nlogs: {process.log_dir}\npcap: {pcap}"))
     return sections
-
-
-def _sipp_pcap(process: SippProcess) -> Path:
-    """What SIPp logged as a capture file; a far end whose address the log does not name stands as its target, or as port 0."""
-    path = process.log_dir / "sip.pcap"
-    transport = process.transport.upper()
-    far_end = process.target or "127.0.0.1:0"
-    path.write_bytes(
-        make_pcap(
-            TracedMessage(message.time_s, not message.is_received, transport, process.address, far_end, message.text.replace("\n", "\r\n"))
-            for message in process.messages
-        )
-    )
-    return path
 
 
 def _switch_report(switch: Switch, call_ids: list[str]) -> Sections:
@@ -110,12 +97,16 @@ def _told(switch: Switch, call_id: str) -> str:
     return f"{call_id} {record.direction} to {record.destination.target}: {record.status} {how}".rstrip()
 
 
-def _phone_report(phone: Phone) -> Sections:
-    """Of each call that reached the phone: its SIP messages, first lines only."""
+def _phone_report(phone: Phone, folder: Path) -> Sections:
+    """Of each call that reached the phone: its SIP messages, first lines only; and the file with all of them, and with the audio."""
     lines: list[str] = []
     for number, call in enumerate(phone.calls, 1):
         other = f"to {call.to_uri}" if call.from_uri == phone.uri else f"from {call.from_uri}"
         lines.append(f"call {number} {other}: {call.state.value}")
         begin_s = call.messages[0].at_s if call.messages else 0.0
         lines += [f"  {told.at_s - begin_s:8.3f} s {told.direction:3} {told.text.splitlines()[0]}" for told in call.messages]
-    return [(f"phone {phone.name}", "\n".join(lines))] if lines else []
+    if not lines:
+        return []
+    pcap = folder / f"phone-{quote(phone.name, safe='')}-{phone.sip_port}.pcap"
+    write_phone_pcap(phone, pcap)
+    return [(f"phone {phone.name}", "\n".join([*lines, f"pcap: {pcap}"]))]

@@ -21,6 +21,7 @@ from sipcore.testing.pictures import pictures_in
 
 if TYPE_CHECKING:
     from sipcore import Switch
+    from sipcore.testing.certificates import Certificates
     from sipcore.testing.fixtures import Trunk
     from sipcore.testing.phone import Phone
     from sipcore.testing.simulation import Simulation
@@ -109,6 +110,14 @@ def rtp_ports() -> Iterator[tuple[int, int]]:
         yield ports
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """For SIP over TLS: `certificates.settings` for a switch, `certificates.for_client()` for who calls it."""
+    from sipcore.testing.certificates import Certificates
+
+    return Certificates.write(tmp_path_factory.mktemp("certificates"))
+
+
 # -------------------------------------------------------------------------------------------------------- switch
 
 
@@ -161,12 +170,12 @@ def switch(request: pytest.FixtureRequest, open_switch: OpenSwitch) -> Iterator[
 
 
 @pytest.fixture
-def phones(request: pytest.FixtureRequest) -> Iterator[OpenPhones]:
+def phones(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenPhones]:
     """Telephones of this test: `phones(3)`, `phones("alice", "bob", codecs=["PCMA"])`."""
     from sipcore.testing.fixtures import opened_phones
 
     with contextlib.ExitStack() as stack:
-        yield lambda *names, **options: opened_phones(request.node, stack, names, options)
+        yield lambda *names, **options: opened_phones(request.node, stack, tmp_path, names, options)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,22 +14,41 @@ _PROC_TABLES: Final = {"udp": "/proc/net/udp", "tcp": "/proc/net/tcp"}
 _TCP_LISTEN: Final = "0A"
 _RTP_RANGE: Final = (20000, 32600)  # below the ports that the system gives out by itself, above those that a switch takes by default
 _RTP_PORTS: Final = 200
+_MEDIA_RANGE: Final = range(61000, 65500)  # Linux gives out 32768 to 60999
+_PROGRAM_RANGE: Final = range(10000, 16000)  # below those of a switch's audio
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and TCP at this moment; for a program that cannot take port 0 itself.
+def free_port(host: str = "127.0.0.1", *, in_a_row: int = 1) -> int:
+    """A port that is free for UDP and TCP at this moment, the first of so many; for a program that cannot take port 0 itself.
+
+    None of those that the system gives out by itself: no other socket takes it before the program does.
 
     Raises:
         OSError: there is none.
     """
     for _ in range(_TRIES):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            udp.bind((host, 0))
-            port: int = udp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                tcp.bind((host, port))
-                return port
+        first = secrets.choice(_PROGRAM_RANGE)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + in_a_row):
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    stack.enter_context(socket.socket(socket.AF_INET, kind)).bind((host, port))
+            return first
     raise OSError(f"no port of {host} is free for both UDP and TCP")
+
+
+def free_media_port(host: str = "127.0.0.1") -> int:
+    """A port for the audio of SIPp, which binds that and the second above it for video, and gives up when it cannot.
+
+    Above those that the system gives out by itself, so that no socket of another process comes between.
+
+    Raises:
+        OSError: there is none.
+    """
+    for _ in range(_TRIES):
+        port = _MEDIA_RANGE.start + 4 * secrets.randbelow(len(_MEDIA_RANGE) // 4)
+        with contextlib.suppress(OSError), _bound(host, port), _bound(host, port + 2):
+            return port
+    raise OSError(f"no port of {host} from {_MEDIA_RANGE.start} on is free for audio")
 
 
 def distinct_ports(count: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -18,7 +19,7 @@ from media.measure import tone_level_db, tone_to_rest_db
 from sipcore.testing import g711
 from sipcore.testing.phone.audio import FRAME_MS, FRAME_SAMPLES, RATE_HZ, Source, source_of
 from sipcore.testing.phone.listening import Listener, capture, laid_out, lost_packets, max_gap_ms
-from sipcore.testing.phone.rtp import ReceivedPacket, format_packet
+from sipcore.testing.phone.rtp import DIGITS, ReceivedPacket, event_frames, format_packet
 from sipcore.testing.ports import bind_rtp_pair
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sipcore.testing.hearing.capture import Capture
 
 PCMU: Final = 0  # RFC 3551 table 4
+Key = tuple[int, bytes | None]
+"""A payload type, and what of a press goes out in 20 ms; `None`: a pause."""
 _FRAME_S: Final = FRAME_MS / 1000
 _IDLE_S: Final = 0.1
 _SO_TIMESTAMPNS: Final = 35  # Linux asm-generic/socket.h; Python has no name for it before 3.14
@@ -54,7 +57,9 @@ class RtpSink:
         self._rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.port: int = self._rtp.getsockname()[1]
         self._source = None if says is None else source_of(says)
+        self._keys: deque[Key] = deque()
         self._listener = Listener()
+        self._listener.address = f"{host}:{self.port}"
         self._changed = threading.Condition()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name=f"rtp-sink-{self.port}", daemon=True)
@@ -80,6 +85,11 @@ class RtpSink:
             return list(self._listener.packets)
 
     @property
+    def address(self) -> str:
+        """`host:port` of the RTP port."""
+        return self._listener.address
+
+    @property
     def lost(self) -> int:
         """Sequence numbers that never came."""
         packets = self.packets
@@ -90,6 +100,16 @@ class RtpSink:
         """Longest time between two packets."""
         return max_gap_ms(self.packets)
 
+    def send_digits(self, digits: str, payload_type: int = 101) -> None:
+        """Press keys (RFC 4733), 180 ms each, as soon as somebody has sent something here; `payload_type` as the SDP of the scenario says.
+
+        Raises:
+            ValueError: not a digit of a phone.
+        """
+        if not set(digits.upper()) <= set(DIGITS):
+            raise ValueError(f"{digits!r} has more than {DIGITS}")
+        self._keys.extend((payload_type, frame) for digit in digits.upper() for frame in event_frames(digit))
+
     def heard(self) -> NDArray[np.int16]:
         """What was heard so far, 8 kHz, laid out by timestamp."""
         with self._changed:
@@ -99,7 +119,8 @@ class RtpSink:
     def capture(self) -> Capture:
         """What was heard so far with its packets, for the assertions of `sipcore.testing.hearing`."""
         with self._changed:
-            return capture(f"RTP port {self.port}", self._listener)
+            heard = self._listener.snapshot()
+        return capture(f"RTP port {self.port}", heard)
 
     def wait_for_packets(self, count: int, timeout_s: float = 10.0) -> None:
         """Wait for `count` more packets than there are now; each is 20 ms.
@@ -144,8 +165,8 @@ class RtpSink:
                 with contextlib.suppress(OSError):
                     self._rtcp.recv(2048)
             if self._rtp in readable and (address := self._receive()) is not None:
-                if sender is None and self._source is not None:
-                    sender = _Sender(self._source)
+                if sender is None and (self._source is not None or self._keys):
+                    sender = _Sender(self._source, self._keys)
                 if sender is not None:
                     sender.address = address
             if sender is not None:
@@ -159,7 +180,7 @@ class RtpSink:
         except OSError:  # ICMP: a packet of ours did not arrive
             return None
         with self._changed:
-            self._listener.receive(datagram, _arrival_s(ancillary))
+            self._listener.receive(datagram, _arrival_s(ancillary), f"{address[0]}:{address[1]}")
             self._changed.notify_all()
         return address[0], address[1]
 
@@ -176,11 +197,12 @@ def _arrival_s(ancillary: list[tuple[int, int, bytes]]) -> float:
 
 
 class _Sender:
-    """A PCMU stream paced at 20 ms (RFC 3550 §5.1)."""
+    """A PCMU stream paced at 20 ms (RFC 3550 §5.1), with pressed keys in it; without a source nothing but those."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._sent = 0
+    def __init__(self, source: Source | None, keys: deque[Key]) -> None:
+        self._source, self._keys = source, keys
+        self._sent = self._timestamp = 0
+        self._press_began: int | None = None  # every packet of a press has the timestamp of its start
         self._ssrc = int.from_bytes(np.random.default_rng().bytes(4), "big")
         self.next_s = time.monotonic()
         self.address = ("", 0)
@@ -189,9 +211,22 @@ class _Sender:
         """The packets whose time has come; after a stall of this machine all that were missed, so that the clock stays right."""
         packets = []
         while self.next_s <= now_s:
-            payload = g711.encode_mu_law(self._source.frame(self._sent * FRAME_SAMPLES))
-            marker = self._sent == 0
-            packets.append(format_packet(PCMU, self._sent, self._sent * FRAME_SAMPLES, self._ssrc, payload, marker=marker))
-            self._sent += 1
+            if (packet := self._packet()) is not None:
+                packets.append(packet)
+                self._sent += 1
+            self._timestamp += FRAME_SAMPLES
             self.next_s += _FRAME_S
         return packets
+
+    def _packet(self) -> bytes | None:
+        payload_type, event = self._keys.popleft() if self._keys else (PCMU, None)
+        if event is not None:
+            is_first = self._press_began is None
+            if self._press_began is None:
+                self._press_began = self._timestamp
+            return format_packet(payload_type, self._sent, self._press_began, self._ssrc, event, marker=is_first)
+        self._press_began = None
+        if self._source is None:
+            return None
+        payload = g711.encode_mu_law(self._source.frame(self._timestamp))
+        return format_packet(PCMU, self._sent, self._timestamp, self._ssrc, payload, marker=self._sent == 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from sipcore.testing.ports import free_port
+from sipcore.testing.ports import free_media_port, free_port
 
 HOST: Final = "127.0.0.1"
 _OWN_LIMIT_EXTRA_S: Final = 30
@@ -66,7 +66,7 @@ class Run:
             "-ci": HOST,
             "-cp": free_port(),
             "-mi": self.host,
-            "-mp": free_port(),
+            "-mp": free_media_port(self.host),
             "-t": "u1" if self.transport == "udp" else "t1",
             "-m": max(self.calls, 1),
             "-d": self.pause_ms,

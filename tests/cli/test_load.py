@@ -56,11 +56,15 @@ def test_the_report_counts_what_the_far_ends_count(sipp: Sipp, tmp_path: Path, c
 
 
 def test_ctrl_c_ends_it_with_the_report_so_far(sipp: Sipp, tmp_path: Path):
-    with sipp.uas("uas-play.xml", calls=100, timeout_s=30) as far_end:
+    with sipp.uas("uas-play.xml", calls=100, timeout_s=90) as far_end:
         process = start(tmp_path, far_end.uri, "--calls", "100", "--rate", "5", "--hold", "60", "--csv", str(tmp_path / "a.csv"))
-        far_end.wait_for("ACK", 30)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        try:
+            far_end.wait_for("ACK", 60)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
         assert far_end.stop().received("BYE")
     assert "interrupted, 100 were planned" in output, errors
     assert (tmp_path / "a.csv").read_text().count("\n") < 50

@@ -112,6 +112,17 @@ def test_rtp_of_a_long_call_is_kept_coarser():
     assert log.call_ids == ("a",)
 
 
+def test_the_last_sample_is_what_the_record_says():
+    log = FlightLog()
+    log.tell(created("a"))
+    for second in (1.0, 2.0, 8.9):
+        log.measure(MediaStatistics("a", RtpStatistics(rx_packets=round(50 * second)), 0.5), BEGAN_AT + second)
+    ended = over("a")
+    log.tell(replace(ended, record=replace(ended.record, statistics=RtpStatistics(rx_packets=451, rx_lost=2, tx_packets=449))))
+    assert [sample.rx_packets for sample in log.call("a").rtp] == [50, 100, 451]  # that of 8.9 s would make a rate over a tenth of a second
+    assert log.call("a").rtp[-1] == RtpSample(BEGAN_AT + 9, 451, 2, 0, 449, 0.5, 0.0)
+
+
 def test_the_oldest_that_is_over_goes_first():
     log = FlightLog(calls=3)
     for call_id in "abc":

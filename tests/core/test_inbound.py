@@ -114,9 +114,9 @@ def test_patterns(rule, given_offer, takes):
 def test_many_stars_are_no_trap():
     rule = Rule(to="*a" * 100 + "*b")
     given_offer = offer("sip:" + "a" * 240 + "@x.example")
-    started = time.perf_counter()
+    started = time.thread_time()
     assert not rule.takes(given_offer, parties(given_offer))
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_first_rule_wins():

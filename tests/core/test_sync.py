@@ -119,6 +119,7 @@ def test_before_open_and_after_close(root):
         switch.open()
         switch.open()
         assert switch.sip_address == "192.0.2.1:5060"
+        assert switch.tls_address == ""
         call = switch.calls.create(destination=BOB)
         switch.close()
         switch.close()

@@ -15,7 +15,7 @@ import httpx
 
 HERE = Path(__file__).parent
 TOKEN = "a-token-for-the-tutorial"
-READY_S = 30.0
+READY_S = 60.0
 
 
 class Served:

@@ -39,7 +39,7 @@ def curl(served, name, call_id=""):
     if call_id:
         line = line.replace("f457951b-9918-44af-a834-2216b1cc31bc", call_id)
     result = subprocess.run(
-        ["sh", "-c", f"{line.rstrip()} --silent --show-error --fail-with-body"], capture_output=True, text=True, timeout=20, check=False
+        ["sh", "-c", f"{line.rstrip()} --silent --show-error --fail-with-body"], capture_output=True, text=True, timeout=40, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return json.loads(result.stdout)
@@ -125,7 +125,7 @@ def test_speech_and_file(name, tutorial):
             next(events)
             fresh = curl(served, name)
             follow_to_the_end(events, fresh["id"])
-        assert uas.wait(timeout_s=5).failed == 0
+        assert uas.wait(timeout_s=20).failed == 0
         expected = sample("play")  # of the first request the tutorial shows no answer
         assert json.dumps(form(fresh)) == json.dumps(form(expected) | {"user_id": "int"})
         assert {key: fresh[key] for key in ("user_id", "type", "status", "direction", "source", "destination", "tm_update")} == {
@@ -159,7 +159,7 @@ def test_speech_and_connect(tutorial):
                 next(events)
                 fresh = curl(served, "connect")
                 follow_to_the_end(events, fresh["id"])
-            assert uas.wait(timeout_s=5).failed == 0
+            assert uas.wait(timeout_s=20).failed == 0
             assert json.dumps(form(fresh)) == json.dumps(form(sample("connect")))
             page = curl(served, "list")
             record = curl(served, "get", call_id=fresh["id"])

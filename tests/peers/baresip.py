@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .programs import START_S, free_port, needs, running
+from sipcore.testing.ports import free_port
+
+from .programs import START_S, needs, running
 
 EVENT_S = 10.0
 RTP_PORTS = 100
@@ -201,7 +203,7 @@ def baresip(
     """
     program = needs("baresip", "baresip-core")
     folder.mkdir(parents=True, exist_ok=True)
-    sip_port, control_port, rtp = free_port(), free_port(), free_port() // 2 * 2
+    sip_port, control_port, rtp = free_port(in_a_row=2), free_port(), free_port() // 2 * 2
     modules = [*codecs, "aufile", "aubridge", "sndfile", *(["srtp"] if srtp else [])]
     config = _CONFIG.format(
         sip_port=sip_port,

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .programs import end, free_port, needs, running, wait_for_options
+from sipcore.testing.ports import free_port
+
+from .programs import end, needs, running, wait_for_options
 
 CONFIG = Path(__file__).with_name("kamailio.cfg")
 PASSWORD = "correct-horse"
@@ -61,6 +63,6 @@ def kamailio(folder: Path, longest_expires_s: int = 600) -> Iterator[Kamailio]:
     """Running until the end of the block; it grants no registration for longer than that."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        registrar = Kamailio(folder, free_port(), longest_expires_s, stack)
+        registrar = Kamailio(folder, free_port(in_a_row=2), longest_expires_s, stack)
         registrar.start()
         yield registrar

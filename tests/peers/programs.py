@@ -68,19 +68,6 @@ def _answers(address: tuple[str, int], request: bytes) -> bool:
     return False
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and TCP, and the next one too."""
-    for _ in range(100):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            first.bind((host, 0))
-            port = int(first.getsockname()[1])
-            for kind, number in ((socket.SOCK_STREAM, port), (socket.SOCK_DGRAM, port + 1), (socket.SOCK_STREAM, port + 1)):
-                stack.enter_context(socket.socket(socket.AF_INET, kind)).bind((host, number))
-            return port
-    raise OSError("no free port")
-
-
 def _has_group(group: int) -> bool:
     try:
         os.killpg(group, 0)

@@ -17,7 +17,6 @@ from sipcore.testing.phone import Phone
 
 from .baresip import Baresip, BaresipCall
 from .hearing import PACKETS, assert_told_apart, assert_tone, talk
-from .programs import free_port
 
 BARESIP_HZ, EAR_HZ, OTHER_HZ = 700.0, 1100.0, 1500.0
 ACCOUNT = "<sip:phone@127.0.0.1>;regint=0;answermode=auto"
@@ -275,14 +274,13 @@ def test_over_tls(tmp_path, open_switch, open_baresip, open_ear):
     for file in (our_file, their_file):
         authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(file)
     phone = open_baresip("phone", says_hz=BARESIP_HZ, ca_file=ca_file, certificate_file=their_file)
-    tls_port = free_port()
-    with open_switch(tls_address=f"127.0.0.1:{tls_port}", tls_certificate=our_file, tls_ca_file=ca_file) as switch:
+    with open_switch(tls_address="127.0.0.1:0", tls_certificate=our_file, tls_ca_file=ca_file) as switch:
         converse_both_ways(
             switch,
             phone,
             open_ear,
             uri=f"sip:phone@127.0.0.1:{phone.port + 1};transport=tls",
-            ours=f"sip:us@127.0.0.1:{tls_port};transport=tls",
+            ours=f"sip:us@{switch.tls_address};transport=tls",
         )
         assert transports(switch) == {"tls"}
 

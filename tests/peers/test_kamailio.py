@@ -13,12 +13,12 @@ import pytest
 
 from sipcore import CallRecord, Connect, Reject, Switch
 from sipcore.events import CallRinging, Registration
+from sipcore.testing.ports import free_port
 from tests.sip.listening import until
 
 from .baresip import Baresip
 from .hearing import assert_told_apart, talk
 from .kamailio import PASSWORD, Kamailio, kamailio
-from .programs import free_port
 
 BARESIP_HZ, EAR_HZ = 700.0, 1100.0
 NUMBERS = itertools.count()

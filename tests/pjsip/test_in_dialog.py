@@ -82,7 +82,7 @@ async def test_hold_after_glare_is_tried_again(bench, peer):
     invite = await peer.got("INVITE")
     assert "a=sendonly" in invite
     peer.answer(invite, "200 OK", peer.sdp("0", "a=recvonly", version=2))
-    await peer.got("ACK", timeout_s=3)
+    await peer.got("ACK", timeout_s=10)
 
 
 async def test_a_reinvite_that_crosses_ours_gets_491(bench, peer):

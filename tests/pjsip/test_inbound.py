@@ -159,7 +159,7 @@ async def test_no_codec_in_common_is_488(bench, peer):
     bench.send(wire.ExpectCall("c", "c"))
     peer.invite(bench.sip_port, "c", peer.sdp("18"))
     peer.ack(await peer.got("SIP/2.0 488"))
-    over = await bench.got(engine.CallDisconnected, timeout_s=2)
+    over = await bench.got(engine.CallDisconnected)
     assert (over.sip_code, over.remote) == (488, True)
 
 

@@ -72,7 +72,7 @@ async def test_a_dead_worker_takes_only_its_own_legs(line, far_end, number):
 async def test_the_last_worker_is_replaced(line, far_end):
     (worker,) = line.pool.workers()
     os.kill(worker.pid, signal.SIGKILL)
-    await line.until(lambda: [w.sip_port for w in line.pool.workers() if w.pid != worker.pid and w.sip_port] != [], timeout_s=3)
+    await line.until(lambda: [w.sip_port for w in line.pool.workers() if w.pid != worker.pid and w.sip_port] != [])
     line.dial("c", far_end.uri("ok"))
     await line.got(engine.CallConfirmed, "c")
 
@@ -151,7 +151,7 @@ async def test_a_silent_worker_is_killed(open_line, far_end):
     await line.got(engine.CallConfirmed, "c")
     (worker,) = line.pool.workers()
     os.kill(worker.pid, signal.SIGSTOP)
-    assert (await line.got(engine.CallDisconnected, "c", timeout_s=4)).error == "worker lost"
+    assert (await line.got(engine.CallDisconnected, "c")).error == "worker lost"
     await line.until(lambda: not is_alive(worker.pid))
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from sipcore.testing.certificates import Certificates
 from sipcore.testing.rtp_sink import RtpSink
 from sipcore.testing.sipp import Sipp
 
 from .listening import BurstSynthesizer
-from .outside import Certificates, Outside
+from .outside import Outside
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
@@ -52,11 +53,6 @@ def switch_settings(switch_settings: dict[str, Any], tmp_path: Path) -> dict[str
         "media_root": tmp_path,
         "synthesizer": BurstSynthesizer(),
     }
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.write(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(params=["udp", "tcp", "tls"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from media.measure import best_match
 from media.wav import write
 from sipcore import Call, CallRecord, Switch
 from sipcore.events import ActionFinished, ActionStarted, CallEvent, CallHangup, CallRinging
+from sipcore.testing import hearing
 from sipcore.testing.rtp_sink import RtpSink
 
 RATE_HZ = 8000
@@ -67,13 +69,10 @@ def spoken(text: str) -> NDArray[np.int16]:
 
 def assert_heard(sink: RtpSink, reference: NDArray[np.int16], *, alike: float = ALIKE) -> float:
     """The whole reference was heard; returns when it began, in seconds of what was heard."""
-    heard = sink.heard()
-    match = best_match(heard, reference, RATE_HZ)
-    assert match.correlation > alike, f"correlation {match.correlation:.3f} with {len(heard) / RATE_HZ:.2f} s heard"
-    assert match.delay_s >= -0.02, f"the first {-match.delay_s:.2f} s were not heard"
-    missing_s = match.delay_s + (len(reference) - len(heard)) / RATE_HZ
-    assert missing_s <= 0.02, f"the last {missing_s:.2f} s were not heard"
-    return match.delay_s
+    all_but_a_packet = 1 - 0.02 * RATE_HZ / len(reference)
+    found = hearing.assert_heard(sink, reference, min_correlation=alike, min_coverage=all_but_a_packet)
+    assert not found.slips_ms, f"it came in pieces: {found}"
+    return found.delay_s
 
 
 def assert_not_heard(sink: RtpSink, reference: NDArray[np.int16]) -> None:
@@ -118,8 +117,25 @@ def finished(call: Call, index: int) -> ActionFinished:
 
 
 def legs(switch: Switch, call: Call) -> list[CallRecord]:
-    """The records of the legs that the call's connects rang, in order."""
-    return [switch.calls.get(leg_id) for leg_id in call.record.chained_call_ids]
+    """The records of the legs that the call's connects rang, in order. They end by themselves, maybe after the call: waits for it."""
+    return [ended(switch, leg_id) for leg_id in call.record.chained_call_ids]
+
+
+def ended(switch: Switch, call_id: str, timeout_s: float = 10.0) -> CallRecord:
+    """The final record of a call, which may not be over yet."""
+    end_s = time.monotonic() + timeout_s
+    while not (record := switch.calls.get(call_id)).is_over:
+        assert time.monotonic() < end_s, f"not over within {timeout_s:g} s: {record}"
+        time.sleep(0.01)
+    return record
+
+
+def until_traced(switch: Switch, call: Call, first_line: str, timeout_s: float = 10.0) -> None:
+    """Wait until our own side has sent or received a message that begins like this."""
+    end_s = time.monotonic() + timeout_s
+    while not any(message.text.startswith(first_line) for message in switch.calls.trace(call.id)):
+        assert time.monotonic() < end_s, f"no {first_line} within {timeout_s:g} s: {call.record}"
+        time.sleep(0.01)
 
 
 def assert_ended(record: CallRecord, by: str, reason: str, sip_code: int, sip_phrase: str | None = None, q850: int | None = None) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-import trustme
 
 from sipcore import CallRecord, Switch
-from sipcore.testing.ports import free_port
+from sipcore.testing.certificates import Certificates
 from sipcore.testing.sipp import Sipp, SippProcess, SippResult
 from sipcore.testing.sipp_messages import SippMessage
 from sipcore.testing.tls_tunnel import TlsTunnel
@@ -27,44 +22,6 @@ DEFAULT_KEYS: dict[str, str | int] = {
 }
 _NAMING_US = ("Via", "Contact", "Record-Route", "Route", "Refer-To", "Reply-To", "Warning")
 _LOOPBACK_PORT = re.compile(r"127\.0\.0\.1:(\d+)")
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """An authority, and a certificate of it for `localhost`, as PEM files."""
-
-    ca_file: str
-    certificate_file: str
-    key_file: str
-    port: int
-
-    @classmethod
-    def write(cls, folder: Path) -> Certificates:
-        ca = trustme.CA()
-        leaf = ca.issue_cert("localhost", "127.0.0.1")
-        names = [str(folder / name) for name in ("ca.pem", "certificate.pem", "key.pem")]
-        ca.cert_pem.write_to_path(names[0])
-        leaf.cert_chain_pems[0].write_to_path(names[1])
-        leaf.private_key_pem.write_to_path(names[2])
-        return cls(*names, free_port())
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Of a switch that listens for TLS, and calls out over it."""
-        return {
-            "tls_address": f"127.0.0.1:{self.port}",
-            "tls_certificate": self.certificate_file,
-            "tls_key": self.key_file,
-            "tls_ca_file": self.ca_file,
-        }
-
-    def for_client(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_file)
-
-    def for_server(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate_file, self.key_file)
-        return context
 
 
 class Outside:
@@ -84,7 +41,7 @@ class Outside:
         with ExitStack() as stack:
             target = switch.sip_address
             if self.transport == "tls":
-                peer = ("127.0.0.1", self.certificates.port)
+                peer = ("127.0.0.1", int(switch.tls_address.rpartition(":")[2]))
                 target = f"127.0.0.1:{stack.enter_context(TlsTunnel(peer, tls_to_target=self.certificates.for_client())).port}"
             known = DEFAULT_KEYS | (keys or {})
             yield stack.enter_context(
@@ -92,10 +49,11 @@ class Outside:
             )
 
     def call(self, switch: Switch, scenario: str, **more: object) -> SippResult:
-        """The same, to its end."""
+        """The same, to its end, and to that of our calls: SIPp has the last message of a call before we know that it is over."""
         with self.calling(switch, scenario, **more) as caller:
             result = caller.wait()
         assert_followed(result)
+        switch.run(switch._switch.wait_idle(10))
         return result
 
 
@@ -106,8 +64,7 @@ def assert_followed(result: SippResult) -> None:
 
 def assert_no_worker_shows(result: SippResult, switch: Switch, *known_ports: int) -> None:
     """Headers that we wrote name the front door, the far end, and nobody else."""
-    tls = switch.config.tls_address
-    known = {int(switch.sip_address.rpartition(":")[2]), *known_ports, *(tls[1:] if tls else ())}
+    known = {*known_ports, *(int(ours.rpartition(":")[2]) for ours in (switch.sip_address, switch.tls_address) if ours)}
     known |= ports_of(m for m in result.messages if not m.is_received)
     told = ports_of(message for message in result.messages if message.is_received)
     assert told <= known, f"{told - known} of {[m.text for m in result.messages if m.is_received]}"

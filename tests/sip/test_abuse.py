@@ -69,6 +69,7 @@ def test_a_stranger_is_refused_and_the_trunk_is_served(switch):
     assert_serves(switch)
 
 
+@pytest.mark.sip_faults("bye-missing")  # who floods acknowledges no answer, and no BYE may be sent before (RFC 3261 §15)
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR])
 def test_a_flood_of_invites_is_not_heard_in_live_calls(switch, tmp_path, source):
     assert_serves(switch)

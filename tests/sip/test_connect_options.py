@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from media.measure import best_match, tone_level_db
@@ -36,6 +38,14 @@ def seconds_of(samples, hz: float) -> float:
     return sum(tone_level_db(samples[at : at + window], hz, RATE_HZ) > -30 for at in range(0, len(samples) - window, window)) / 10
 
 
+def until_heard(phone: Phone, hz: float, seconds: float, timeout_s: float = 15.0) -> None:
+    """Wait until the phone has heard so much of a tone, however many frames a busy machine leaves out."""
+    end_s = time.monotonic() + timeout_s
+    while (so_far := seconds_of(phone.last_call.heard(), hz)) < seconds:
+        assert time.monotonic() < end_s, f"{so_far:.1f} s of {hz:g} Hz within {timeout_s:g} s"
+        phone.last_call.wait_packets(len(phone.last_call.packets) + 10, timeout_s)
+
+
 def heard_at_end(phone: Phone, hz: float) -> bool:
     return bool(tone_level_db(phone.last_call.heard()[-RATE_HZ // 2 :], hz, RATE_HZ) > -30)
 
@@ -51,14 +61,13 @@ def test_early_media_is_heard_before_the_answer(phones, open_switch):
     c.answer_after(2.5)
     with open_switch() as switch:
         call = switch.calls.create(destination=a.uri, actions=[Connect([b.uri, c.uri], early_media=True)])
-        c.wait_call(5).wait_answered(5)
-        c.last_call.wait_packets(25, 5)
+        c.wait_call(10).wait_answered(10)
+        until_heard(a, TONE_C, 0.3)
         call.hangup()
         assert_ended(call.wait(10), "local", "normal", 200)
     heard = a.last_call.heard()
-    assert 1.0 <= seconds_of(heard, TONE_B) <= 1.7
-    assert seconds_of(heard, TONE_C) >= 0.3
-    assert 0.4 <= seconds_of(heard, RINGBACK[0]) <= 1.6, "before the announcement for a moment, after it until the answer"
+    assert 0.7 <= seconds_of(heard, TONE_B) <= 2.2
+    assert 0.3 <= seconds_of(heard, RINGBACK[0]) <= 1.8, "before the announcement for a moment, after it until the answer"
 
 
 def test_early_media_goes_on_into_the_answer(phones, open_switch):
@@ -67,31 +76,32 @@ def test_early_media_goes_on_into_the_answer(phones, open_switch):
     b.answer_after(1.0)
     with open_switch() as switch:
         call = switch.calls.create(destination=a.uri, actions=[Connect([b.uri], early_media=True)])
-        b.wait_call(5).wait_answered(5)
-        b.last_call.wait_packets(80, 5)
+        b.wait_call(10).wait_answered(10)
+        early_s = seconds_of(a.last_call.heard(), TONE_B)
+        until_heard(a, TONE_B, early_s + 0.5)
+        until_heard(b, TONE_A, 0.3)
         call.hangup()
         call.wait(10)
-    heard = a.last_call.heard()
-    assert seconds_of(heard, TONE_B) >= 1.0
-    assert seconds_of(heard, RINGBACK[0]) <= 0.4
-    assert seconds_of(b.last_call.heard(), TONE_A) >= 0.3
+    assert early_s >= 0.4
+    assert seconds_of(a.last_call.heard(), RINGBACK[0]) <= 0.7
 
 
 def test_ringback_of_its_own(phones, open_switch, tmp_path):
     a, b, _ = phones
-    b.answer_after(1.2)
+    b.answer_after(1.9)
     music = write_burst(tmp_path / "music.wav", 0.5)
     with open_switch() as switch:
         call = switch.calls.create(destination=a.uri, actions=[Connect([b.uri], ringback="music.wav")])
-        b.wait_call(5).wait_answered(5)
-        b.last_call.wait_packets(25, 5)
+        b.wait_call(10).wait_answered(10)
+        until_heard(a, TONE_B, 0.3)
         call.hangup()
         call.wait(10)
-    a.last_call.assert_heard(music)
     heard = a.last_call.heard()
-    again = heard[round(best_match(heard, music, RATE_HZ).delay_s * RATE_HZ) + len(music) :]
-    assert best_match(again, music, RATE_HZ).correlation > ALIKE, "it is played in a loop"
-    assert seconds_of(heard, TONE_B) >= 0.3
+    found = best_match(heard, music, RATE_HZ)
+    assert found.correlation > ALIKE
+    begin = max(0, round(found.delay_s * RATE_HZ))
+    others = np.concatenate((heard[:begin], np.zeros(len(music), np.int16), heard[begin + len(music) :]))
+    assert best_match(others, music, RATE_HZ).correlation > 0.6, "it is played in a loop, of which a busy machine leaves frames out"
 
 
 # ---------------------------------------------------------------------------------------------------------- in order
@@ -139,7 +149,8 @@ def test_who_presses_the_key_is_bridged(phones, open_switch):
     with open_switch() as switch:
         call = switch.calls.create(destination=a.uri, actions=[Connect([b.uri, c.uri], confirm=QUESTION)])
         b.wait_call(5).wait_ended(10)
-        c.last_call.wait_packets(100, 5)
+        until_heard(a, TONE_C, 0.4)
+        until_heard(c, TONE_A, 0.6)
         call.hangup()
         assert_ended(call.wait(10), "local", "normal", 200)
         declined, accepted = legs(switch, call)

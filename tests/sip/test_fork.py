@@ -11,8 +11,10 @@ import pytest
 pytestmark = pytest.mark.sip
 
 SCRIPT = """
-import asyncio, multiprocessing, os, sys, time
+import asyncio, faulthandler, multiprocessing, os, sys, time
 from sipcore import Answer, AsyncSwitch, Stop, Switch, SwitchClosed
+
+PORTS = tuple(int(port) for port in sys.argv[1:])
 
 def attempt(name, work):
     try:
@@ -22,24 +24,27 @@ def attempt(name, work):
     return f"{name}: nothing"
 
 def in_fork(switch, call, outcome):
-    outcome.put(attempt("create", lambda: switch.calls.create(destination="sip:1@127.0.0.1")))
-    outcome.put(attempt("hangup", call.hangup))
-    outcome.put(attempt("run", lambda: asyncio.run(call._call.play("no.wav"))))
-    outcome.put(attempt("reopen", switch.open))
-    outcome.put(attempt("close", switch.close))
-    with Switch() as own:
-        outcome.put(f"own: {own.sip_address != ''}")
+    faulthandler.dump_traceback_later(25, exit=True)
+    outcome.send(attempt("create", lambda: switch.calls.create(destination="sip:1@127.0.0.1")))
+    outcome.send(attempt("hangup", call.hangup))
+    outcome.send(attempt("run", lambda: asyncio.run(call._call.play("no.wav"))))
+    outcome.send(attempt("reopen", switch.open))
+    outcome.send(attempt("close", switch.close))
+    with Switch(rtp_ports=PORTS) as own:
+        outcome.send(f"own: {own.sip_address != ''}")
+    faulthandler.cancel_dump_traceback_later()
 
 def main():
-    with Switch() as callee, Switch() as switch:
+    with Switch(rtp_ports=PORTS) as callee, Switch(rtp_ports=PORTS) as switch:
         callee.on_call(actions=[Answer(), Stop()])
         with switch.dial(f"sip:1@{callee.sip_address}", ring_timeout_s=10) as call:
             context = multiprocessing.get_context("fork")
-            outcome = context.SimpleQueue()
+            outcomes, outcome = context.Pipe(duplex=False)
             child = context.Process(target=in_fork, args=(switch, call, outcome))
             child.start()
+            outcome.close()  # so that the end of a child that says nothing more is seen
             for _ in range(6):
-                print(outcome.get())
+                print(outcomes.recv())
             child.join(20)
             print("child", child.exitcode)
             if (pid := os.fork()) == 0:
@@ -54,9 +59,11 @@ main()
 """
 
 
-def test_a_fork_has_no_part_in_the_calls(tmp_path):
+@pytest.mark.timeout(90)
+def test_a_fork_has_no_part_in_the_calls(tmp_path, rtp_ports):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "PYTHONWARNINGS": "error"}
-    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False, env=environment)
+    command = [sys.executable, "-c", SCRIPT, *map(str, rtp_ports)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     for name, line in zip(("create", "hangup", "run", "reopen"), lines, strict=False):

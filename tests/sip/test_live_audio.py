@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from sipcore.testing.phone import Phone
 RATE_HZ = 8000
 PROMPTS, LIVE = 16, 4
 PROMPT_S = 4.0
+BUSY_S = 1.0
+"""What one BYE of twenty may be late by: workers and phone share the machine with other tests."""
 
 
 @pytest.fixture
@@ -55,11 +58,13 @@ def test_a_busy_user_disturbs_no_prompt_and_when_it_is_killed_all_is_over(phone,
             for call in phone.calls:
                 call.wait_packets(round((PROMPT_S + 1) * 50), 20)
         finally:
+            killed_at = time.monotonic()
             user.kill()
-    killed_s = time.monotonic()
     for call in phone.calls:
         call.wait_ended(10)
-    assert time.monotonic() - killed_s < 3.0
+    byes_after_s = [call.ended_at - killed_at for call in phone.calls]  # by the clock of the phone, when it gets them
+    assert max(byes_after_s) < 2.0 + BUSY_S
+    assert statistics.median(byes_after_s) < 2.0
     assert len(phone.calls) == PROMPTS + LIVE
     assert {call.ended_by for call in phone.calls} == {"remote"}
     for call in phone.calls:

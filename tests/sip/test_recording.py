@@ -6,10 +6,10 @@ import pytest
 import soundfile
 
 from media.measure import best_match, rms_dbfs, tone_level_db
-from sipcore import Echo, Hold, Play, RecordingFinished, RecordingPause, RecordingResume, RecordingStart, Sleep
+from sipcore import Echo, Hold, Play, RecordingFinished, RecordingPause, RecordingResume, RecordingStart, Sleep, Talk
 from sipcore.testing.phone import Phone
 
-from .listening import ALIKE, RATE_HZ, assert_ended, burst, write_burst
+from .listening import ALIKE, RATE_HZ, assert_ended, burst, spoken, write_burst
 
 LEFT, RIGHT = 0, 1
 
@@ -93,7 +93,7 @@ def test_the_far_end_ends_the_recording(open_switch, tmp_path, options, reason):
     assert (recording.end_reason, recording.error) == (reason, "")
     assert (0.9 if reason == "key" else 1.9) < recording.duration_s < 4.5
     mono, _ = soundfile.read(tmp_path / "rec" / recording.filename, dtype="int16")
-    assert best_match(mono, burst("voice.wav", 1.0), RATE_HZ).correlation > 0.6, "a busy machine speaks with gaps"
+    assert best_match(mono, burst("voice.wav", 1.0), RATE_HZ).correlation > 0.4, "a busy machine speaks with gaps"
 
 
 def test_music_on_hold_is_heard_and_recorded(open_switch, tmp_path):
@@ -102,14 +102,19 @@ def test_music_on_hold_is_heard_and_recorded(open_switch, tmp_path):
     with Phone(name="bob") as bob, open_switch(recordings_dir=tmp_path / "rec") as switch:
         bob.tone(700)
         call = switch.calls.create(
-            destination=bob.uri, actions=[RecordingStart(channels="stereo"), Hold("music.wav"), Sleep(2500), {"type": "unhold"}, Sleep(500)]
+            destination=bob.uri,
+            actions=[RecordingStart(channels="stereo"), Hold("music.wav"), Sleep(2500), {"type": "unhold"}, Talk("back"), Sleep(300)],
         )
         record = call.wait(timeout_s=15)
         heard = bob.last_call.heard()
     assert_ended(record, "local", "normal", 200, "OK")
     invites = [message for message in bob.last_call.messages if message.text.startswith("INVITE") and "a=sendonly" in message.text]
     assert invites
+    assert "a=sendrecv" in [message.text for message in bob.last_call.messages if message.text.startswith("INVITE")][-1]
     assert best_match(heard, music, RATE_HZ).correlation > 0.9
+    back = best_match(heard, spoken("back"), RATE_HZ)
+    assert back.correlation > 0.9
+    assert back.delay_s > best_match(heard, music, RATE_HZ).delay_s, "what is said after unhold is heard"
     assert rms_dbfs(heard[-RATE_HZ // 5 :]) < -50
     (name,) = (path for path in (tmp_path / "rec").iterdir())
     both, _ = soundfile.read(name, dtype="int16")

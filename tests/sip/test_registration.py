@@ -74,6 +74,7 @@ def switch_as_it_was(switch, registrar):
 
     class Closed:
         config = switch.config
+        tls_address = ""
         sip_address = registrar.messages[0].header("Via").split()[1].partition(";")[0]
 
     return Closed

@@ -54,9 +54,9 @@ def test_its_calls_fail_the_others_go_on(sipp, open_switch, tmp_path, rtp_ports)
         assert doomed.legs == 2
         killed_s = time.monotonic()
         os.kill(doomed.pid, signal.SIGKILL)
-        record = bridged.wait(timeout_s=5)
+        record = bridged.wait(timeout_s=10)
         (leg,) = legs(switch, bridged)
-        assert time.monotonic() - killed_s < 1.0
+        assert time.monotonic() - killed_s < 5.0, "told by the end of the process, not by a time limit"
         next_record = switch.calls.create(destination=following.uri, actions=[Play(["jingle.wav"])]).wait(timeout_s=15)
         other_record = undisturbed.wait(timeout_s=15)
         assert doomed.pid not in {worker.pid for worker in workers(switch)}

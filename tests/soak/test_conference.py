@@ -29,7 +29,7 @@ def levels(heard):
 
 
 async def test_thirty_legs(tmp_path):
-    options = {"sip_address": "127.0.0.1:0", "cache_dir": tmp_path / "cache", "rtp_ports": (20000, 23999), "max_legs": 4 * WORKERS}
+    options = {"sip_address": "127.0.0.1:0", "cache_dir": tmp_path / "cache", "rtp_ports": (16384, 19999), "max_legs": 4 * WORKERS}
     with contextlib.ExitStack() as stack:
         phones = [stack.enter_context(Phone(f"p{number}")) for number in range(LEGS)]
         for number, phone in enumerate(phones):

@@ -56,6 +56,7 @@ def test_invites_of_a_stranger(switch, tmp_path):
     assert grown_mb < GROWTH_MB
 
 
+@pytest.mark.sip_faults("bye-missing")  # who floods acknowledges no answer, and no BYE may be sent before (RFC 3261 §15)
 def test_invites_of_an_allowed_source(switch, tmp_path):
     answers, grown_mb = abused(switch, tmp_path, source=NEIGHBOUR)
     assert set(answers) <= {"100", "200", "503"}

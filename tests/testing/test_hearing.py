@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speech import sentences, to_int16
 
+from media.measure import Span
 from sipcore.testing import (
     assert_digits,
     assert_heard,
@@ -311,3 +312,9 @@ def test_the_picture_of_a_failure(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pictures_in(tmp_path / "file"), pytest.raises(AssertionError, match=r"\(no picture: .*file"):
         assert_silence(wave)
+
+
+def test_a_failure_says_that_the_telephone_itself_was_held_up():
+    disturbed = Capture(np.zeros(8000, dtype=np.float32), 8000, "bob", held_up=(Span(0.1, 0.15), Span(2.2, 2.489)))
+    with pytest.raises(AssertionError, match=r"the telephone itself was held up for 289 ms at 2\.20 s, one of 2 times: its process"):
+        assert_tone(disturbed, 440, min_s=0.5)

@@ -14,15 +14,15 @@ pytestmark = pytest.mark.sip
 
 def test_answers_and_is_hung_up(phone, caller):
     ok = caller.establish(headers=[("Record-Route", "<sip:127.0.0.1:9;lr>, <sip:127.0.0.1:10;lr>"), ("X-Note", "a")])
-    call = phone.wait_call(timeout_s=5)
-    call.wait_answered(timeout_s=5)
+    call = phone.wait_call(timeout_s=15)
+    call.wait_answered(timeout_s=15)
     assert call.state is CallState.ANSWERED
     assert ok.all("Record-Route") == ["<sip:127.0.0.1:9;lr>", "<sip:127.0.0.1:10;lr>"]
     assert ok.one("Contact") == f"<{phone.uri}>"
     assert f"rport={caller.port};" in ok.one("Via")
     assert "received=127.0.0.1" in ok.one("Via")
     caller.finish()
-    call.wait_ended(timeout_s=5)
+    call.wait_ended(timeout_s=15)
     assert call.methods_received() == ["INVITE", "ACK", "BYE"]
     assert call.codes_sent() == [180, 200, 200]
     assert (call.sip_code, call.state, call.ended_by) == (200, CallState.ENDED, "remote")

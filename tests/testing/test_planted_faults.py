@@ -1,7 +1,8 @@
 """Faults planted in a far end: each makes its own assertion fail, and no other.
 
 "pbx" plays the thing under test: it says the announcement, presses the keys, hangs up. "desk" is the tester's telephone. Each case is
-a real call; all of them are made at the same time, and each is judged by every assertion and by every rule of SIP lint.
+a real call; all of them are made at the same time, and each is judged by every assertion and by every rule of SIP lint. One that is
+judged wrongly is made again if its telephones say that they were held up themselves.
 """
 
 import contextlib
@@ -24,6 +25,10 @@ DIGITS = "123"
 DESK_HZ = 1000
 REASON = "Q.850;cause=16"
 KEYS_AT_S, END_AT_S = 3.0, 3.8  # the announcement ends before the keys, which are not in the audio
+MOST_GAP_MS = 150
+HELD_UP_MS = 60
+"""A call whose telephones were held up for longer than this says nothing about a fault: it is made again."""
+MOST_ATTEMPTS = 5
 PATIENCE_S = 1.0
 """For what never comes: an ACK, the answer to a BYE."""
 RINGBACK_S = 1.0
@@ -98,17 +103,38 @@ def sounds(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def conversations(sounds):
+def judgements(sounds):
+    """What fails, for each fault."""
+    judged = {}
+    for _ in range(MOST_ATTEMPTS):
+        calls = conversations([fault for fault in FAULTS if fault not in judged or is_in_doubt(fault, *judged[fault])], sounds)
+        judged |= {fault: (failures(call, sounds), max(end.sent_late_ms for end in call[:2])) for fault, call in calls.items()}
+        if not any(is_in_doubt(fault, *judgement) for fault, judgement in judged.items()):
+            break
+    return judged
+
+
+def is_in_doubt(fault, failed, late_ms):
+    return late_ms > HELD_UP_MS and not is_as_planted(fault, failed)
+
+
+def is_as_planted(fault, failed):
+    """Whether its own assertion fails with its own words, and no other."""
+    _, own, message = FAULTS[fault]
+    return list(failed) == ([] if own is None else [own]) and (own is None or re.search(message, failed[own]) is not None)
+
+
+def conversations(faults, sounds):
     """One call for each fault: `(at the desk, at the PBX, when it was looked at)`."""
     with contextlib.ExitStack() as stack:
         calls = {}
-        for fault, (plant, _, _) in FAULTS.items():
+        for fault in faults:
             pbx, desk = (stack.enter_context(Phone(name, goodbye_s=0.2)) for name in ("pbx", "desk"))
             pbx.play(sounds / "right.wav")
             pbx.send_digits_after(KEYS_AT_S, DIGITS)
             pbx.hang_up_after(END_AT_S, REASON)
             desk.tone(DESK_HZ)
-            plant(pbx, desk, sounds)
+            FAULTS[fault][0](pbx, desk, sounds)
             caller, called = (desk, pbx) if fault in CALLED else (pbx, desk)
             calls[fault] = (caller.call(called.uri), called, fault in CALLED)
         pairs = {fault: _ends(*call) for fault, call in calls.items()}
@@ -133,7 +159,7 @@ def failures(conversation, sounds):
         "heard": lambda: desk.assert_heard(sounds / "right.wav"),
         "both ways": lambda: pbx.assert_tone(DESK_HZ, min_s=1),
         "not clipped": desk.assert_not_clipped,
-        "no gaps": lambda: desk.assert_no_gaps(max_ms=199),  # all calls run at once: when this process is held up, all have a gap
+        "no gaps": lambda: desk.assert_no_gaps(MOST_GAP_MS),
         "digits": lambda: desk.assert_digits(DIGITS),
         "reason": lambda: (desk if desk.ended_by == "remote" else pbx).assert_hung_up(REASON),
     }
@@ -148,8 +174,6 @@ def failures(conversation, sounds):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_only_its_own_assertion_fails(fault, conversations, sounds):
-    _, own, message = FAULTS[fault]
-    failed = failures(conversations[fault], sounds)
-    assert list(failed) == ([] if own is None else [own]), failed
-    assert own is None or re.search(message, failed[own]), failed
+def test_only_its_own_assertion_fails(fault, judgements):
+    failed, late_ms = judgements[fault]
+    assert is_as_planted(fault, failed), f"{FAULTS[fault][1:]}: {failed}; the telephones sent up to {late_ms:.0f} ms late"

@@ -11,7 +11,9 @@ import pytest
 
 import sipcore.testing.fixtures
 import sipcore.testing.rtp_sink  # noqa: F401 - pytester forgets what its tests imported, and numpy cannot be imported twice
+from sipcore.testing import assert_digits, assert_tone, capture_of
 from sipcore.testing.ports import claimed_range
+from sipcore.testing.sip_capture import read_sip
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.slow
@@ -89,7 +91,7 @@ def test_the_first_example(project):
         def test_what_sipp_heard(open_switch, sipp):
             with sipp.uas("uas-answer") as uas, open_switch(**uas.settings) as switch:
                 switch.calls.create(destination="tel:+441632960123", actions=[Play(["welcome.wav"])]).wait(timeout_s=20)
-                result = uas.wait(timeout_s=5)
+                result = uas.wait(timeout_s=20)
             assert result.failed == 0
             assert uas.rtp.heard().any()
             assert 40 < result.rtp.packets < 100
@@ -137,7 +139,7 @@ def test_sipp_leaves_its_logs_only_when_the_test_failed(project):
         def both(sipp, expected):
             with sipp.uas("uas-404.xml", calls=3) as uas:
                 result = sipp.uac("uac-expect-refusal", target=uas.address, calls=3, rate=50, limit=2, keys={"code": expected}, timeout_s=5)
-                return result, uas.wait(timeout_s=5)
+                return result, uas.wait(timeout_s=20)
 
         def test_right(sipp):
             for result in both(sipp, 404):
@@ -164,6 +166,39 @@ def test_sipp_leaves_its_logs_only_when_the_test_failed(project):
             ["tshark", "-r", pcap, "-Y", "sip.Status-Code == 404"], capture_output=True, text=True, timeout=30, check=True
         )
         assert len(seen.stdout.splitlines()) == 3
+
+
+@pytest.mark.sipp
+def test_what_was_heard_is_in_the_captures_of_a_test_that_failed(project):
+    result = run(
+        project,
+        """
+        def test_wrong(sipp, phones):
+            alice, bob = phones("alice", "bob")
+            alice.tone(440)
+            bob.tone(600)
+            with sipp.uas("uas-answer") as uas:
+                calls = [alice.call(uas.uri), alice.call(bob.uri)]
+                uas.rtp.wait_for_tone(440, 0.2)
+                uas.rtp.send_digits("19#")
+                assert calls[0].wait_digits(3, 10) == "19#"
+                calls[1].wait_packets(15, 10)
+                for call in calls:
+                    call.hang_up()
+                    call.wait_ended(10)
+                uas.wait()
+            raise AssertionError
+        """,
+        f"--basetemp={project.path / 'kept'}",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- phone alice -*", "pcap: */kept/test_wrong0/phone-alice-*.pcap"])
+    (of_sipp,) = project.path.glob("kept/test_wrong0/sipp/*/sip.pcap")
+    (of_alice,) = project.path.glob("kept/test_wrong0/phone-alice-*.pcap")
+    assert_tone(of_sipp, 440)
+    assert_tone(capture_of(of_alice, stream=0), 600)
+    assert_digits(capture_of(of_alice, stream=1), "19#")
+    assert "INVITE" in read_sip(of_alice).messages[0].text
 
 
 @pytest.mark.sipp

@@ -6,9 +6,10 @@ import struct
 import numpy as np
 import pytest
 import soundfile
+from G722 import G722
 from speech import sentences, to_int16
 
-from sipcore.testing import assert_digits, assert_heard, assert_no_gaps, capture_of, g711, quality
+from sipcore.testing import assert_digits, assert_heard, assert_no_gaps, assert_tone, capture_of, g711, quality
 from sipcore.testing.phone.rtp import format_packet
 
 SDP = b"INVITE sip:a SIP/2.0\r\n\r\nv=0\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:96 GSM/8000\r\na=rtpmap:97 opus/48000/2\r\n"
@@ -94,6 +95,30 @@ def test_keys_and_codecs_of_the_sdp(tmp_path, wave):
     path = pcap(tmp_path / "call.pcap", frames)
     assert_digits(path, "45")
     assert assert_heard(path, wave, min_correlation=0.85).delay_s == pytest.approx(0, abs=0.005)
+
+
+@pytest.mark.parametrize("lost", [0, 5])
+def test_hears_g722_with_all_its_band(tmp_path, lost):
+    second = np.arange(16000) / 16000  # RFC 3551 §4.5.2: 16 kHz of sound, timestamps of 8 kHz
+    tones = 0.3 * np.sin(2 * np.pi * 1000 * second) + 0.2 * np.sin(2 * np.pi * 6000 * second)
+    data = G722(16000, 64000).encode(to_int16(tones).tolist())
+    payloads = [None if 20 <= n < 20 + lost else data[at : at + 160] for n, at in enumerate(range(0, len(data) - 159, 160))]
+    heard = capture_of(pcap(tmp_path / "call.pcap", [(at_s, udp4(packet)) for at_s, packet in stream(payloads, 9)]))
+    assert (heard.codec, heard.rate_hz, heard.duration_s) == ("G722", 16000, 1.0)
+    assert_tone(heard, 6000, min_s=0.38 if lost else 0.9)
+    assert_tone(heard, 1000, min_s=0.38 if lost else 0.9)
+    if lost:
+        with pytest.raises(AssertionError, match=r"a gap of 120 ms at 0\.38 s"):
+            assert_no_gaps(heard)
+
+
+def test_g722_and_g711_in_one_call(tmp_path, wave):
+    wide = G722(8000, 64000).encode(to_int16(wave[:8000]).tolist())
+    packets = stream([wide[at : at + 160] for at in range(0, len(wide), 160)], 9)
+    rest = stream([None] * 50 + mu_law_frames(wave[8000:]))
+    heard = capture_of(pcap(tmp_path / "call.pcap", [(at_s, udp4(packet)) for at_s, packet in packets + rest]))
+    assert heard.rate_hz == 8000
+    assert_heard(heard, wave, min_correlation=0.95)
 
 
 def test_which_stream(tmp_path, wave):

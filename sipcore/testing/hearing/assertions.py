@@ -165,7 +165,18 @@ def _something(capture: Capture) -> Capture:
 
 
 def _fail(message: str, heard: Capture, reference: Capture | None = None, delay_s: float = 0.0, wrong: Sequence[Span] = ()) -> NoReturn:
+    message += _disturbance(heard)
     raise AssertionError(message + leave_picture(message, heard, reference, delay_s, wrong))
+
+
+def _disturbance(heard: Capture) -> str:
+    """What a tester must know before the thing under test is blamed."""
+    if not heard.held_up:
+        return ""
+    longest = max(heard.held_up, key=lambda span: span.end_s - span.start_s)
+    often = f", one of {len(heard.held_up)} times" if len(heard.held_up) > 1 else ""
+    lasted_ms = (longest.end_s - longest.start_s) * 1000
+    return f"; the telephone itself was held up for {lasted_ms:.0f} ms at {longest.start_s:.2f} s{often}: its process or machine was busy"
 
 
 def _where_not_heard(found: Found, wanted: Capture) -> str:

@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from media.dtmf_detector import Press
+from media.measure import Span
 
 if TYPE_CHECKING:
     from sipcore.testing.phone.rtp import ReceivedPacket
@@ -36,6 +37,8 @@ class Capture:
     """Keys that came as telephone-events (RFC 4733); `None` when none could: then keys are looked for in the audio."""
     codec: str = ""
     """RTP name, empty when unknown."""
+    held_up: tuple[Span, ...] = ()
+    """When the telephone that heard it was held up itself, by its machine or its process: it sent late, and others may have too."""
 
     @property
     def duration_s(self) -> float:

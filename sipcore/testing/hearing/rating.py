@@ -139,7 +139,11 @@ def _pesq(capture: Capture, reference: Capture) -> float | None:
 
     heard, wanted = (wave.at_rate(matching.RATE_HZ) for wave in (capture, reference))
     start = max(0, round(matching.find(heard, wanted, good=0.5).delay_s * matching.RATE_HZ))
-    return float(pesq(matching.RATE_HZ, wanted, heard[start : start + len(wanted)], "nb"))
+    try:
+        return float(pesq(matching.RATE_HZ, wanted, heard[start : start + len(wanted)], "nb"))
+    except RuntimeError as error:  # all that it raises: too short, no speech in it
+        told = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(f"PESQ cannot rate {capture.name} against {reference.name}: {told}") from error
 
 
 def _unwrapped(sequences: Sequence[int]) -> list[int]:

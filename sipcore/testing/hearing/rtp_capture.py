@@ -7,32 +7,26 @@ types are those of the SDP in the same file.
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from media.dtmf_detector import Press
-from sipcore.testing import g711
 from sipcore.testing.phone.listening import laid_out
 from sipcore.testing.phone.rtp import ReceivedPacket, event_digit, parse_packet
 
 from .capture import Capture
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from .rtp_codecs import decode
 
 _FEWEST_PACKETS: Final = 5
 """Fewer with one SSRC are taken for something that only looks like RTP."""
 _STATIC: Final = {0: "PCMU", 3: "GSM", 8: "PCMA", 9: "G722", 13: "CN", 18: "G729"}  # RFC 3551 table 4
-_GSM_FRAME_BYTES: Final = 33
-_GSM_FRAME_SAMPLES: Final = 160
 _UDP: Final = 17
 _MAGIC: Final = {  # byte order and ticks a second
     0xA1B2C3D4: ("<", 10**6),
@@ -71,7 +65,7 @@ def read_capture(path: Path, stream: int | None = None) -> Capture:
     """Return what one RTP stream of a capture sounds like.
 
     Raises:
-        ValueError: no capture, no RTP in it, no such stream, a choice to make, or a codec that cannot be decoded here (G.711 and GSM can).
+        ValueError: no capture, no RTP in it, no such stream, a choice to make, or a codec that cannot be decoded here: see `rtp_codecs`.
     """
     streams, codecs = read_streams(path)
     listing = "".join(f"\n  stream {index}: {one}" for index, one in enumerate(streams))
@@ -127,38 +121,9 @@ def _as_capture(name: str, stream: RtpStream, codecs: Mapping[int, str]) -> Capt
             used = codec
             sound.append((packet, codec))
     has_events = "TELEPHONE-EVENT" in codecs.values()
-    wave = laid_out(_decoded(name, sound)).astype(np.float32) / np.float32(32768)
-    return Capture(wave, 8000, name, tuple(stream.packets), tuple(presses.values()) if has_events else None, used)
-
-
-def _decoded(name: str, sound: Sequence[tuple[ReceivedPacket, str]]) -> list[tuple[ReceivedPacket, NDArray[np.int16]]]:
-    """Each packet with its samples."""
-    gsm = _decoded_gsm([packet for packet, codec in sound if codec == "GSM"])
-    audio = []
-    for packet, codec in sound:
-        if codec == "PCMU":
-            samples = g711.decode_mu_law(packet.payload)
-        elif codec == "PCMA":
-            samples = g711.decode_a_law(packet.payload)
-        elif codec == "GSM":
-            samples = gsm[packet.sequence]
-        else:
-            raise ValueError(f"{name}: the codec {codec} cannot be decoded here; PCMU, PCMA and GSM can")
-        audio.append((packet, samples))
-    return audio
-
-
-def _decoded_gsm(packets: Sequence[ReceivedPacket]) -> dict[int, NDArray[np.int16]]:
-    """Samples by sequence number. The decoder remembers what it had before, so all go through it in a row."""
-    import soundfile
-
-    by_number = {packet.sequence: packet.payload[: len(packet.payload) // _GSM_FRAME_BYTES * _GSM_FRAME_BYTES] for packet in packets}
-    data = io.BytesIO(b"".join(by_number.values()))
-    if not data.getbuffer().nbytes:
-        return dict.fromkeys(by_number, np.zeros(0, np.int16))
-    samples = soundfile.read(data, format="RAW", subtype="GSM610", samplerate=8000, channels=1, dtype="int16")[0]
-    ends = np.cumsum([len(payload) // _GSM_FRAME_BYTES * _GSM_FRAME_SAMPLES for payload in by_number.values()])
-    return dict(zip(by_number, np.split(samples, ends[:-1]), strict=True))
+    audio, rate_hz = decode(name, sound)
+    wave = laid_out(audio, rate_hz).astype(np.float32) / np.float32(32768)
+    return Capture(wave, rate_hz, name, tuple(stream.packets), tuple(presses.values()) if has_events else None, used)
 
 
 # ------------------------------------------------------------------------------------------------------------ the file

@@ -188,8 +188,9 @@ class PhoneCall(HeardAssertions):
 
         Raises:
             TimeoutError: not within `timeout_s`.
+            AssertionError: the call is over, and there were not so many.
         """
-        self._wait(lambda: len(self.digits) >= count, timeout_s, f"{count} digits")
+        self._wait_before_end(lambda: len(self.digits), count, timeout_s, "digits")
         return self.digits
 
     def wait_packets(self, count: int, timeout_s: float) -> None:
@@ -197,8 +198,14 @@ class PhoneCall(HeardAssertions):
 
         Raises:
             TimeoutError: not within `timeout_s`.
+            AssertionError: the call is over, and there were not so many.
         """
-        self._wait(lambda: len(self._record.listener.packets) >= count, timeout_s, f"{count} RTP packets")
+        self._wait_before_end(lambda: len(self._record.listener.packets), count, timeout_s, "RTP packets")
+
+    def _wait_before_end(self, counted: Callable[[], int], wanted: int, timeout_s: float, what: str) -> None:
+        self._wait(lambda: counted() >= wanted or self._record.is_settled, timeout_s, f"{wanted} {what}")
+        if (got := counted()) < wanted:
+            raise AssertionError(f"{self} ended with {got} of {wanted} {what}: {self.flow()}")
 
     def _wait(self, is_there: Callable[[], bool], timeout_s: float, what: str) -> None:
         with self._changed:
@@ -237,6 +244,11 @@ class PhoneCall(HeardAssertions):
             return tuple(self._record.listener.packets)
 
     @property
+    def rtp_address(self) -> str:
+        """Where the phone listens for them, `host:port`; empty before there was any audio."""
+        return self._record.listener.address
+
+    @property
     def digits(self) -> str:
         """The keys pressed by the other side (RFC 4733), one for each press."""
         return self._record.listener.digits
@@ -260,19 +272,29 @@ class PhoneCall(HeardAssertions):
     def first_audible_at(self) -> float | None:
         """When the first packet above -50 dBFS came."""
         with self._changed:
-            audio = self._record.listener.audio()
-        return listening.first_audible_s(audio)
+            heard = self._record.listener.snapshot()
+        return listening.first_audible_s(heard.audio())
+
+    @property
+    def sent_late_ms(self) -> float:
+        """How late the phone sent the latest of its own packets, after its clock of 20 ms; 0 when none was later than 40 ms.
+
+        More says that this process or its machine was held up: what was measured meanwhile is not about the thing under test alone.
+        """
+        with self._changed:
+            return max(((done_s - due_s) * 1000 for due_s, done_s in self._record.listener.hold_ups), default=0.0)
 
     def heard(self) -> NDArray[np.int16]:
         """Return what was heard, 8 kHz from the first packet on, placed by RTP timestamp, zeros for what was lost."""
         with self._changed:
-            audio = self._record.listener.audio()
-        return listening.laid_out(audio)
+            heard = self._record.listener.snapshot()
+        return listening.laid_out(heard.audio())
 
     def capture(self) -> Capture:
         """Return what was heard so far with its packets and presses, for the assertions of `sipcore.testing.hearing`."""
         with self._changed:
-            return listening.capture(str(self), self._record.listener)
+            heard = self._record.listener.snapshot()
+        return listening.capture(str(self), heard)
 
     def write_wav(self, path: str | Path) -> None:
         """Write `heard()` as a 16-bit mono 8 kHz WAV."""

@@ -31,15 +31,19 @@ class Listener:
         self.packets: list[ReceivedPacket] = []
         self.codecs: dict[int, str] = dict(_STATIC)
         self.event_payload_types: set[int] = set()
+        self.address = ""
+        """Where it listens, `host:port`."""
         self.digits = ""
         self.malformed = 0
         self.presses: list[tuple[str, float]] = []
         """Each digit with the arrival of its first packet."""
+        self.hold_ups: list[tuple[float, float]] = []
+        """When whoever listens was held up itself: from when it had something to do to when it came to it."""
         self._presses: set[tuple[int, int]] = set()
 
-    def receive(self, datagram: bytes, arrival_s: float) -> None:
-        """Take one datagram from the RTP port."""
-        packet = parse_packet(datagram, arrival_s)
+    def receive(self, datagram: bytes, arrival_s: float, source: str = "") -> None:
+        """Take one datagram from the RTP port; `source` is `host:port`."""
+        packet = parse_packet(datagram, arrival_s, source)
         if packet is None:
             self.malformed += 1
             return
@@ -51,6 +55,13 @@ class Listener:
                 self.digits += digit
                 self.presses.append((digit, arrival_s))
 
+    def snapshot(self) -> Listener:
+        """Return what has come so far, which no more comes to. Under the lock of whoever fills the listener."""
+        taken = Listener()
+        taken.packets, taken.codecs, taken.presses = list(self.packets), dict(self.codecs), list(self.presses)
+        taken.event_payload_types, taken.hold_ups = set(self.event_payload_types), list(self.hold_ups)
+        return taken
+
     def audio(self) -> list[tuple[ReceivedPacket, NDArray[np.int16]]]:
         """Return the audio packets with their samples, in order of arrival."""
         return [
@@ -61,8 +72,9 @@ class Listener:
 
 
 def capture(name: str, listener: Listener) -> Capture:
-    """Return what was heard so far, for the assertions of `sipcore.testing.hearing`. Under the lock of whoever fills the listener."""
+    """Return what was heard, for the assertions of `sipcore.testing.hearing`; of a snapshot, as this takes its time."""
     from media.dtmf_detector import Press
+    from media.measure import Span
     from sipcore.testing.hearing.capture import Capture
 
     audio, packets = listener.audio(), tuple(listener.packets)
@@ -70,11 +82,14 @@ def capture(name: str, listener: Listener) -> Capture:
     begin_s = audio[0][0].arrival_s if audio else 0.0
     presses = tuple(Press(digit, at_s - begin_s) for digit, at_s in listener.presses)
     codec = listener.codecs[audio[0][0].payload_type] if audio else ""
-    return Capture(wave, RATE_HZ, name, packets, presses if listener.event_payload_types else None, codec)
+    held_up = tuple(Span(due_s - begin_s, done_s - begin_s) for due_s, done_s in listener.hold_ups)
+    return Capture(wave, RATE_HZ, name, packets, presses if listener.event_payload_types else None, codec, held_up)
 
 
-def laid_out(audio: Sequence[tuple[ReceivedPacket, NDArray[np.int16]]]) -> NDArray[np.int16]:
+def laid_out(audio: Sequence[tuple[ReceivedPacket, NDArray[np.int16]]], rate_hz: int = RATE_HZ) -> NDArray[np.int16]:
     """Put every packet where its timestamp says, from the first one on; what did not arrive is zero.
+
+    Timestamps count 1/8000 s; the samples may be of a multiple of that (G.722, RFC 3551 §4.5.2).
 
     A stream that starts anew (another SSRC, or a jump of a minute) is put where it arrived.
     """
@@ -84,9 +99,9 @@ def laid_out(audio: Sequence[tuple[ReceivedPacket, NDArray[np.int16]]]) -> NDArr
     for packet, samples in audio:
         step = 0 if previous is None else _signed(packet.timestamp - previous.timestamp)
         if previous is not None and (packet.ssrc != previous.ssrc or abs(step) > _JUMP_SAMPLES):
-            position = max(end, round((packet.arrival_s - audio[0][0].arrival_s) * RATE_HZ))
+            position = max(end, round((packet.arrival_s - audio[0][0].arrival_s) * rate_hz))
         else:
-            position += step
+            position += step * rate_hz // RATE_HZ
         previous = packet
         end = max(end, position + len(samples))
         placed.append((position, samples))
@@ -101,7 +116,7 @@ def lost_packets(packets: Sequence[ReceivedPacket]) -> int:
     """Return how many sequence numbers are missing, per SSRC (RFC 3550 §A.3); a repeated packet counts once."""
     lost = 0
     for ssrc in {packet.ssrc for packet in packets}:
-        numbers = _unwrapped([packet.sequence for packet in packets if packet.ssrc == ssrc])
+        numbers = sequence_numbers([packet.sequence for packet in packets if packet.ssrc == ssrc])
         lost += max(numbers) - min(numbers) + 1 - len(set(numbers))
     return lost
 
@@ -125,7 +140,10 @@ def _signed(step: int) -> int:
     return (step + 2**31) % 2**32 - 2**31
 
 
-def _unwrapped(sequences: Sequence[int]) -> list[int]:
+def sequence_numbers(sequences: Sequence[int]) -> list[int]:
+    """Return sequence numbers that go on where those of 16 bits begin anew."""
+    if not sequences:
+        return []
     extended = [sequences[0]]
     for earlier, later in pairwise(sequences):
         extended.append(extended[-1] + (later - earlier + 2**15) % 2**16 - 2**15)

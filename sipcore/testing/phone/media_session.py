@@ -24,6 +24,7 @@ from .sdp import MediaPlan
 _ENCODERS = {"PCMU": g711.encode_mu_law, "PCMA": g711.encode_a_law}
 _FRAME_S = FRAME_MS / 1000
 _MOST_FRAMES_AT_ONCE = 10  # after a longer stall of this machine the schedule slips instead of bursting
+_HELD_UP_S = 0.04  # later than this with a packet, the phone says that it was held up
 _SO_TIMESTAMPNS = 35  # Linux asm-generic/socket.h; Python has no name for it before 3.14
 _TIMESPEC = struct.Struct("@ll")
 _DATAGRAMS_AT_ONCE = 32
@@ -38,6 +39,7 @@ class MediaSession:
         self._loop, self._host, self._listener = loop, host, listener
         self._rtp, self._rtcp = _bind_pair(host)
         self.port: int = self._rtp.getsockname()[1]
+        listener.address = f"{host}:{self.port}"
         self._plan: MediaPlan | None = None
         self._source: Source = SILENCE
         self._position = 0
@@ -93,6 +95,9 @@ class MediaSession:
             sock.close()
 
     def _tick(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._next_s > _HELD_UP_S:
+            self._listener.hold_ups.append((self._next_s, now_s))
         for _ in range(_MOST_FRAMES_AT_ONCE):
             self._send_frame()
             self._next_s += _FRAME_S
@@ -137,17 +142,17 @@ class MediaSession:
     def _receive(self) -> None:
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
-                datagram, ancillary, _, _ = self._rtp.recvmsg(2048, 64)
+                datagram, ancillary, _, address = self._rtp.recvmsg(2048, 64)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # a port of the other side that was closed, reported by ICMP
-            arrival_s = _arrival_s(ancillary)
+            arrival_s, source = _arrival_s(ancillary), f"{address[0]}:{address[1]}"
             if self._received is None:
-                self._listener.receive(datagram, arrival_s)
+                self._listener.receive(datagram, arrival_s, source)
                 continue
             for at_s in self._received.deliver(arrival_s):
-                self._loop.call_at(at_s, functools.partial(self._listener.receive, datagram, at_s))
+                self._loop.call_at(at_s, functools.partial(self._listener.receive, datagram, at_s, source))
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):

@@ -29,9 +29,11 @@ class ReceivedPacket:
     payload_type: int
     ssrc: int = 0
     payload: bytes = field(default=b"", repr=False)
+    source: str = field(default="", repr=False)
+    """Where it came from, `host:port`; empty when nobody noted it."""
 
 
-def parse_packet(datagram: bytes, arrival_s: float) -> ReceivedPacket | None:
+def parse_packet(datagram: bytes, arrival_s: float, source: str = "") -> ReceivedPacket | None:
     """Parse RTP; `None` when it is not."""
     if len(datagram) < _HEADER.size or datagram[0] >> 6 != _VERSION:
         return None
@@ -44,7 +46,7 @@ def parse_packet(datagram: bytes, arrival_s: float) -> ReceivedPacket | None:
     end = len(datagram) - (datagram[-1] if first & 0x20 else 0)
     if end < start:
         return None
-    return ReceivedPacket(arrival_s, sequence, timestamp, bool(second & 0x80), second & 0x7F, ssrc, datagram[start:end])
+    return ReceivedPacket(arrival_s, sequence, timestamp, bool(second & 0x80), second & 0x7F, ssrc, datagram[start:end], source)
 
 
 def format_packet(payload_type: int, sequence: int, timestamp: int, ssrc: int, payload: bytes, *, marker: bool) -> bytes:
