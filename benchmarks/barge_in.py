@@ -9,7 +9,6 @@ time of arrival of what it hears. The next prompt begins half a second after eac
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -94,13 +93,13 @@ def measure(settings: argparse.Namespace) -> dict[str, Any]:
     prompt = Play([harness.tone_wav(TONE_S).name], barge_in="any", loop=0)
     actions = [prompt, DigitsReceive(), Sleep(_PAUSE_MS)] * settings.presses
     with Phone("bench") as phone, Switch(**harness.switch_settings(max_legs=max(16, settings.calls))) as switch:
-        steal_before_s, begun_s = harness.steal_s(), time.monotonic()
+        stolen, begun_s = harness.Stolen(), time.monotonic()
         placed = [switch.calls.create(destination=phone.uri, actions=actions) for _ in range(settings.calls)]
         calls = [phone.wait_call(10.0) for _ in placed]
         delays_ms = sorted(press_all(calls, settings.presses, sent))
         cpu_s = sum(process.cpu_s for process in harness.descendants(memory=False))
         lasted_s = time.monotonic() - begun_s
-        steal_share = (harness.steal_s() - steal_before_s) / lasted_s / (os.cpu_count() or 1)
+        steal_share = stolen.share
         for call in placed:
             call.hangup()
             call.wait(10.0)

@@ -60,10 +60,9 @@ async def measure(settings: argparse.Namespace, uri: str) -> dict[str, Any]:
             await asyncio.sleep(0.037 * number)
             found.extend([await one_call(switch, uri) for _ in range(settings.each)])
 
-        steal_before_s, begun_s = harness.steal_s(), time.monotonic()
+        stolen = harness.Stolen()
         await asyncio.gather(*(row(number) for number in range(settings.calls)))
-        lasted_s = time.monotonic() - begun_s
-        steal_share = (harness.steal_s() - steal_before_s) / lasted_s / (harness.os.cpu_count() or 1)
+        steal_share = stolen.share
     result: dict[str, Any] = {"calls": len(found), "steal_share": steal_share, "steal_over_3_percent": steal_share > 0.03}
     for name in EVENTS.values():
         delays_ms = sorted(1000 * delays[name] for delays in found)

@@ -214,6 +214,18 @@ def steal_s() -> float:
     return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / TICKS_PER_S
 
 
+class Stolen:
+    """What the hypervisor gives to others from now on."""
+
+    def __init__(self) -> None:
+        self._steal_s, self._begun_s = steal_s(), time.monotonic()
+
+    @property
+    def share(self) -> float:
+        """Up to now, of the time of all cores."""
+        return (steal_s() - self._steal_s) / (time.monotonic() - self._begun_s) / (os.cpu_count() or 1)
+
+
 # ------------------------------------------------------------------------------------------------------ pinning
 
 

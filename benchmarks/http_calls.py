@@ -29,6 +29,8 @@ from typing import Any
 
 from http_server import Usage, spent
 
+import harness
+
 ROOT = Path(__file__).resolve().parents[1]
 SERVER = Path(__file__).with_name("http_server.py")
 SCENARIOS = ROOT / "tests" / "sip" / "scenarios"
@@ -54,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second (default %(default)g)")
     parser.add_argument("--seconds", type=float, default=10.0, help="of load, each way (default %(default)g)")
     parser.add_argument("--engine", choices=["pjsip", "fake"], default="pjsip")
-    parser.add_argument("--spare-legs", type=int, default=112, help="room for calls that are accepted (default %(default)s)")
+    parser.add_argument("--spare-legs", type=int, default=64, help="room for calls that are accepted (default %(default)s)")
     parser.add_argument("--what", choices=["accepted", "refused"], help="only these calls (default: both)")
     return parser.parse_args()
 
@@ -131,14 +133,14 @@ async def _measure(port: int, pid: int, stay: str, busy: str, rate: float, secon
         assert code == 200 or has_retry
         free.put_nowait(client)
 
-    before = Usage.read(pid)
+    before, stolen = Usage.read(pid), harness.Stolen()
     tasks, start = [], time.perf_counter()
     for number in range(int(rate * seconds)):
         moment = start + number / rate
         await asyncio.sleep(max(0.0, moment - time.perf_counter()))
         tasks.append(asyncio.create_task(one(moment)))
     await asyncio.gather(*tasks)
-    after = Usage.read(pid)
+    after, steal_share = Usage.read(pid), stolen.share
     lasted_s, still_up = time.perf_counter() - start, await clients[0].up()
     for client in clients:
         client.writer.close()
@@ -151,6 +153,7 @@ async def _measure(port: int, pid: int, stay: str, busy: str, rate: float, secon
         "p99_ms": round(ordered[int(len(ordered) * 0.99)], 2),
         "max_ms": round(ordered[-1], 2),
         "calls_still_up": still_up,
+        "steal_percent": round(steal_share * 100, 1),
     }
     return result, before, after
 

@@ -30,8 +30,6 @@ TICK_S = 0.02
 STAMP = struct.Struct("<d")
 SLOTS = 64
 SLOT_BYTES = 8 + FRAME_BYTES
-IN_HAND_S = 0.04
-"""More than this is not kept for a late event loop: a frame is left out, which is counted."""
 
 
 def _figures(late_s: list[float], cpu_s: float, frames: int) -> dict[str, float]:
@@ -127,32 +125,32 @@ def _released(memory: shared_memory.SharedMemory, wake: int, late_s: list[float]
     return _figures(late_s, cpu_s, wanted)
 
 
-async def _pass_on(one: Any, other: Any, left_out: list[Any]) -> None:
+async def _pass_on(one: Any, other: Any, left_out: list[Any], in_hand_s: float) -> None:
     """What a user writes."""
     from sipcore import InvalidState
 
     with contextlib.suppress(InvalidState):  # the other one has ended before
         async for frame in one.audio():
-            if other.queued_s <= IN_HAND_S:
+            if other.queued_s <= in_hand_s:
                 other.write(frame)
             else:
                 left_out.append(frame)  # rather than being late from now on
 
 
-async def _pair(switch: Any, number: int, port: int, left_out: list[Any], *, through_numpy: bool) -> tuple[list[Any], list[Any]]:
-    """Two far ends that talk to each other: our calls, and what carries their audio."""
+async def _pair(switch: Any, number: int, port: int, left_out: list[Any], in_hand_s: float | None) -> tuple[list[Any], list[Any]]:
+    """Two far ends that talk to each other: our calls, and what carries their audio; `in_hand_s` is `None` where PJSIP does."""
     from sipcore import Connect, Sleep
 
     uris = [f"sip:{side}{number}@127.0.0.1:{port}" for side in "ab"]
-    if not through_numpy:
+    if in_hand_s is None:
         return [switch.calls.create(destination=uris[0], actions=[Connect([uris[1]])])], []
     calls = [switch.calls.create(destination=uri, actions=[Sleep(3_600_000)]) for uri in uris]
     sessions = [switch.session(call.id) for call in calls]
     await asyncio.gather(*(session.answered for session in sessions))
-    return calls, [asyncio.create_task(_pass_on(*pair, left_out)) for pair in (calls, calls[::-1])]
+    return calls, [asyncio.create_task(_pass_on(*pair, left_out, in_hand_s)) for pair in (calls, calls[::-1])]
 
 
-async def measure_calls(settings: argparse.Namespace, *, through_numpy: bool) -> dict[str, Any]:
+async def measure_calls(settings: argparse.Namespace, in_hand_s: float | None) -> dict[str, Any]:
     """Pairs of far ends that hear each other."""
     from sipcore import AsyncSwitch
 
@@ -162,21 +160,22 @@ async def measure_calls(settings: argparse.Namespace, *, through_numpy: bool) ->
         with Generator(settings.calls, *options) as generator:
             left_out: list[Any] = []
             pairs = await asyncio.gather(
-                *(_pair(switch, number, generator.port, left_out, through_numpy=through_numpy) for number in range(settings.calls // 2))
+                *(_pair(switch, number, generator.port, left_out, in_hand_s) for number in range(settings.calls // 2))
             )
             await asyncio.to_thread(generator.wait_for, "up", 30)
             calls, tasks = ([item for pair in pairs for item in pair[part]] for part in (0, 1))
             left_out.clear()
-            cpu_s, start_s = time.process_time(), time.monotonic()
+            cpu_s, start_s, stolen = time.process_time(), time.monotonic(), harness.Stolen()
             before = {process.pid: process.cpu_s for process in harness.descendants(memory=False)}
             await asyncio.sleep(settings.seconds)
             after = {process.pid: process.cpu_s for process in harness.descendants(memory=False)}
-            lasted_s = time.monotonic() - start_s
+            lasted_s, steal_share = time.monotonic() - start_s, stolen.share
             control = (time.process_time() - cpu_s) / lasted_s
             workers = sum(after[pid] - before[pid] for pid in after if pid in before) / lasted_s
             await asyncio.to_thread(generator.wait_for, "closed", settings.seconds + 60)
             lines = [line for call in calls for line in switch.session(call.id)._lines.values()]
             figures = {
+                "steal_share": steal_share,
                 "control_share_per_call": control / settings.calls,
                 "worker_share_per_call": workers / settings.calls,
                 "lost_samples": sum(line.lost for line in lines),
@@ -201,7 +200,7 @@ def show(name: str, result: dict[str, Any], load: float) -> None:
         ("waits in the line", f"{live['queued_ms']:.0f} ms at the most"),
         ("CPU of call control", f"{live['control_share_per_call']:.2%} of a core per call"),
         ("CPU of the worker", f"{live['worker_share_per_call']:.2%} of a core per call"),
-        ("load average", f"{load:.1f}"),
+        ("load average, steal", f"{load:.1f}, {live['steal_share']:.1%}"),
     ]
     harness.print_table(rows, name)
 
@@ -211,13 +210,16 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=8)
     parser.add_argument("--lines", type=int, default=32, help="of the comparison without calls")
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument(
+        "--in-hand-ms", type=float, default=40.0, help="more is not kept for a late event loop: a frame is left out (default %(default)g)"
+    )
     settings = parser.parse_args()
     for name, road in (("Unix sockets", sockets), ("shared memory", shared)):
         figures = road(settings.lines, settings.seconds / 2)
         rows = [(key, f"{value:.2f}") for key, value in figures.items()]
         harness.print_table([*rows, ("load average", f"{os.getloadavg()[0]:.1f}")], f"{name}, {settings.lines} lines")
-    for name, through_numpy in (("bridged by PJSIP", False), ("through numpy", True)):
-        result = asyncio.run(measure_calls(settings, through_numpy=through_numpy))
+    for name, in_hand_s in (("bridged by PJSIP", None), ("through numpy", settings.in_hand_ms / 1000)):
+        result = asyncio.run(measure_calls(settings, in_hand_s))
         show(f"{name}, {settings.calls} calls", result, os.getloadavg()[0])
         print(f"  added to {harness.save('live_audio', settings, result)}")
 
