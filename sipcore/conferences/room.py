@@ -101,8 +101,8 @@ class Member:
             return
         if not self._is_hearing:
             self._is_hearing = True
-            self._line.write(np.zeros_like(samples), at_once=True)  # a frame in hand for the first time that our tick is late
-        self._line.write(samples, at_once=True)
+            self._line.put(np.zeros_like(samples), at_once=True)  # a frame in hand for the first time that our tick is late
+        self._line.put(samples, at_once=True)
 
     def _count_silence(self) -> None:
         silent_ticks = self._line.silent_ticks

@@ -32,6 +32,9 @@ AHEAD_PACKETS: Final = 3
 
 DEFAULT_MAX_QUEUED_S: Final = 600.0
 
+OnPlayed = Callable[[bool], None]
+"""Told whether something was played."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioFrame:
@@ -64,6 +67,7 @@ class AudioLine:
 
     Attributes:
         address: For `engine.OpenAudio`.
+        rate_hz: Samples a second; 0 before the first frame.
         error: Why the audio could not begin; empty when it could.
         lost: Samples of the far end that were lost because our event loop did not read.
         underruns: Ticks that were silent in the middle of what was written because our event loop came too late.
@@ -93,6 +97,7 @@ class AudioLine:
         self._sock: socket.socket | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._listener.fileno(), self._accept)
+        self.rate_hz = 0
         self._frame_bytes = 0
         self._tick = self._taken = 0
         self._queue = bytearray()
@@ -102,7 +107,7 @@ class AudioLine:
         """For each packet that waits in the engine: how many samples of what was written it carries."""
         self._written = self._played = 0
         """Samples, since the line opened."""
-        self._marks: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        self._marks: deque[tuple[int, OnPlayed]] = deque()
         self._is_closed = False
         _lines.add(self)
 
@@ -110,11 +115,6 @@ class AudioLine:
     def is_closed(self) -> bool:
         """Whether nothing comes any more."""
         return self._is_closed
-
-    @property
-    def rate_hz(self) -> int:
-        """Samples a second; 0 before the first frame."""
-        return self._frame_bytes // SAMPLE_BYTES * audiowire.TICKS_PER_S
 
     @property
     def queued_samples(self) -> int:
@@ -139,15 +139,21 @@ class AudioLine:
     # ------------------------------------------------------------------------------------------------- writing
 
     def write(self, samples: npt.NDArray[np.int16], *, goes_on: bool = False, at_once: bool = False) -> asyncio.Future[bool]:
+        """As `put`; done when it is played."""
+        done = self._loop.create_future()
+        self.put(samples, lambda is_played: _settle(done, is_played=is_played), goes_on=goes_on, at_once=at_once)
+        return done
+
+    def put(
+        self, samples: npt.NDArray[np.int16], on_played: OnPlayed | None = None, *, goes_on: bool = False, at_once: bool = False
+    ) -> None:
         """Let the far end hear this after all that was written before.
 
         Args:
             samples: 16-bit, at `rate_hz`.
+            on_played: Called once: with True when it is played; with False when it was cleared, or the line has ended before.
             goes_on: Whether more will follow without a pause: then what is no whole frame waits for it, and is not filled up with silence.
             at_once: Whether the engine gets it now, if it has room, and not after its next tick: 20 ms earlier, where frames are written.
-
-        Returns:
-            Done when it is played: True; False when it was cleared, or the line has ended before.
 
         Raises:
             TypeError: these are not 16-bit samples, or not in one dimension.
@@ -155,25 +161,25 @@ class AudioLine:
         """
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise TypeError(f"audio is one-dimensional int16, not {samples.ndim}-dimensional {samples.dtype}")
-        done = self._loop.create_future()
         if self._is_closed:
-            done.set_result(False)
-            return done
-        rate_hz = self.rate_hz or 8000
-        if self.queued_samples + len(samples) > self._max_queued_s * rate_hz:
-            raise QueueFull(self.queued_samples / rate_hz, len(samples) / rate_hz, self._max_queued_s)
+            if on_played is not None:
+                on_played(False)  # noqa: FBT003
+            return
+        rate_hz, size = self.rate_hz or 8000, len(samples)
+        if self.queued_samples + size > self._max_queued_s * rate_hz:
+            raise QueueFull(self.queued_samples / rate_hz, size / rate_hz, self._max_queued_s)
         self._goes_on = goes_on
         self._queue += samples.tobytes()
-        self._written += len(samples)
-        if len(samples):
+        self._written += size
+        if size:
             self.idle_ticks = 0
-        if not len(samples) and not self.queued_samples:
-            done.set_result(True)
-        else:
-            self._marks.append((self._written, done))
+        if on_played is not None:
+            if not size and not self.queued_samples:
+                on_played(True)  # noqa: FBT003
+            else:
+                self._marks.append((self._written, on_played))
         if at_once and self._sock is not None and self._frame_bytes:
             self._top_up()
-        return done
 
     def clear(self, since: int = 0) -> int:
         """Drop what was written and is not in the engine yet; returns how many samples those were. At most 60 ms are still heard.
@@ -186,7 +192,7 @@ class AudioLine:
         del self._queue[len(self._queue) - dropped * SAMPLE_BYTES :]
         self._written -= dropped
         while self._marks and self._marks[-1][0] > self._written:
-            _settle(self._marks.pop()[1], is_played=False)
+            self._marks.pop()[1](False)  # noqa: FBT003
         return dropped
 
     def _top_up(self) -> None:
@@ -218,7 +224,7 @@ class AudioLine:
             self.underruns += max(0, ticks - packets)
         self.idle_ticks = 0 if packets or self._sent else self.idle_ticks + ticks
         while self._marks and self._marks[0][0] <= self._played:
-            _settle(self._marks.popleft()[1], is_played=True)
+            self._marks.popleft()[1](True)  # noqa: FBT003
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -250,7 +256,9 @@ class AudioLine:
 
     def _take(self, packet: bytes) -> None:
         tick, taken = HEAD.unpack_from(packet)
-        self._frame_bytes = (len(packet) - HEAD.size) >> self.hears_near
+        if not self._frame_bytes:
+            self._frame_bytes = (len(packet) - HEAD.size) >> self.hears_near
+            self.rate_hz = self._frame_bytes // SAMPLE_BYTES * audiowire.TICKS_PER_S
         ticks = (tick - self._tick) % WRAP
         self._tick = tick
         self._taken_by_engine((taken - self._taken) % WRAP, ticks)
@@ -261,7 +269,7 @@ class AudioLine:
         near = np.frombuffer(packet, np.int16, size, HEAD.size + self._frame_bytes) if self.hears_near else None
         lost = (ticks - 1) * size
         self.lost += lost
-        self._on_frame(AudioFrame((tick - 1) * size, samples, lost, size * audiowire.TICKS_PER_S, near))
+        self._on_frame(AudioFrame((tick - 1) * size, samples, lost, self.rate_hz, near))
 
     # ------------------------------------------------------------------------------------------------- the end
 
@@ -278,7 +286,7 @@ class AudioLine:
             self._sock.close()
             self._sock = None
         while self._marks:
-            _settle(self._marks.popleft()[1], is_played=False)
+            self._marks.popleft()[1](False)  # noqa: FBT003
         self._queue.clear()
 
     def end(self, error: str = "") -> None:

@@ -73,6 +73,8 @@ class Framer:
         size = len(frame.samples)
         lost = (number - self._taken_ticks) * size
         self._taken_ticks = number + 1
+        if not self._base_tick and lost == frame.lost and frame.near is None:
+            return frame
         return AudioFrame(number * size, frame.samples, lost, self._rate_hz)
 
     def _wanted(self, frame: AudioFrame) -> npt.NDArray[np.int16]:
@@ -136,10 +138,7 @@ class Inbox:
 
     def take(self) -> AudioFrame | None:
         """The oldest; `None` when there is none."""
-        try:
-            return self._frames.popleft()
-        except IndexError:
-            return None
+        return self._frames.popleft() if self._frames else None
 
     def end(self, error: Exception | None) -> None:
         """No more will come."""

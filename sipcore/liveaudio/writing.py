@@ -44,6 +44,9 @@ def as_samples(audio: Audio) -> npt.NDArray[np.int16]:
     """
     if isinstance(audio, AudioFrame):
         audio = audio.samples
+    if isinstance(audio, np.ndarray) and audio.dtype == np.int16 and audio.ndim == 1:  # most often
+        plain: npt.NDArray[np.int16] = audio
+        return plain
     if isinstance(audio, bytes | bytearray | memoryview):
         data = bytes(audio)
         if len(data) % 2:
@@ -53,9 +56,6 @@ def as_samples(audio: Audio) -> npt.NDArray[np.int16]:
         raise TypeError(f"audio is a numpy array, bytes, or an asynchronous iterator of them, not {type(audio).__name__}")
     if audio.ndim != 1:
         raise ValueError(f"audio has one dimension, one channel: not the shape {audio.shape}")
-    if audio.dtype == np.int16:
-        samples: npt.NDArray[np.int16] = audio
-        return samples
     if audio.dtype not in (np.float32, np.float64):
         raise TypeError(f"audio is int16, or float32 or float64 from -1 to 1, not {audio.dtype}")
     if not np.isfinite(audio).all():
@@ -234,9 +234,9 @@ class WritingQueue:
             if writing.is_complete and not writing.waiting_samples:
                 self._finish(self._waiting.popleft(), samples, line)
             else:
-                line.write(samples, goes_on=True)
+                line.put(samples, goes_on=True)
         if (self._resampler is not None or line.is_waiting) and line.idle_ticks >= _PAUSE_TICKS:
-            line.write(self._rest())  # nothing has followed
+            line.put(self._rest())  # nothing has followed
 
     def _resampled(self, piece: npt.NDArray[np.int16], rate_hz: int, line: AudioLine) -> npt.NDArray[np.int16]:
         """At the line's rate; the first of a stream is filled up in front to whole frames, so that none has a hole."""
@@ -261,9 +261,8 @@ class WritingQueue:
         goes_on = is_followed or (writing.is_stream and writing.puller is None)
         if not goes_on and self._resampler is not None:
             samples = np.concatenate((samples, self._rest()))
-        played = line.write(samples, goes_on=goes_on)
         self._handed.append(writing)
-        played.add_done_callback(lambda played: self._played(writing, is_played=played.result()))
+        line.put(samples, lambda is_played: self._played(writing, is_played=is_played), goes_on=goes_on)
 
     def _played(self, writing: Writing, *, is_played: bool) -> None:
         if writing in self._handed:

@@ -30,6 +30,32 @@ _REST_S: Final = 0.25
 """From one use to the next: the bridge disconnects at the next tick of its clock, and the clock's thread may still be inside."""
 
 
+class Outbox:
+    """What the ports of one worker have to send in this tick. The first packet wakes call control, which finds the others then.
+
+    The bridge goes through its places in order, so the tick is over with the last of them. Of the clock's thread, but for `last`.
+    """
+
+    def __init__(self) -> None:
+        self.last: AudioPort | None = None
+        self._waiting: list[tuple[AudioPort, Any, bytes]] = []
+
+    def add(self, port: AudioPort, sock: Any, packet: bytes) -> None:
+        """To be sent at the end of the tick."""
+        self._waiting.append((port, sock, packet))
+
+    def send(self) -> None:
+        """The tick is over."""
+        waiting, self._waiting = self._waiting, []
+        for port, sock, packet in waiting:
+            try:
+                sock.send(packet)
+            except BlockingIOError:
+                pass  # call control does not read: it sees the missing tick
+            except OSError:
+                port.is_broken = True
+
+
 class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
     """A place on the bridge. `onFrame...` run on the clock's thread, and are all that runs there; the rest is the owner thread's.
 
@@ -41,15 +67,17 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
     """
 
     # Of a port that is being destroyed, at the end of the worker: the clock's thread may come once more when it has no attributes any more.
+    _outbox = Outbox()
     heard: bytes | None = None
     """Where it keeps what it hears: this is what it does, unless `None`."""
     is_broken = False
     """Call control has closed its end."""
     _sock: Any = None
 
-    def __init__(self, number: int, rate_hz: int) -> None:
+    def __init__(self, number: int, rate_hz: int, outbox: Outbox) -> None:
         super().__init__()
         self.number = number
+        self._outbox = outbox
         self._near: AudioPort | None = None
         self.faults: deque[tuple[str, str]] = deque(maxlen=_MAX_FAULTS)
         """Of the clock's thread, for the owner's to tell."""
@@ -62,6 +90,8 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
         form = pj.MediaFormatAudio()
         form.init(pj.PJMEDIA_FORMAT_PCM, rate_hz, 1, int(audiowire.TICK_S * 1_000_000), _BITS)
         self.createPort(f"audio{number}", form)
+        if outbox.last is None or outbox.last.getPortId() < self.getPortId():
+            outbox.last = self
 
     def report_fault(self, where: str, details: str) -> None:
         """For the guard."""
@@ -89,6 +119,11 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
     def onFrameReceived(self, frame: Any) -> None:
         """What the leg says. Comes each tick, without content while nothing is connected."""
         keep_thread_state()
+        self._receive(frame)
+        if self._outbox.last is self:
+            self._outbox.send()
+
+    def _receive(self, frame: Any) -> None:
         sock = self._sock
         if sock is None or self.is_broken:
             if self.heard is not None:
@@ -98,12 +133,7 @@ class AudioPort(pj.AudioMediaPort):  # type: ignore[misc]
         samples = self._read(frame) or self._silence
         near = self._near
         heard = b"" if near is None else near.heard or self._silence
-        try:
-            sock.send(audiowire.HEAD.pack(self._tick, self._taken) + samples + heard)
-        except BlockingIOError:
-            pass  # call control does not read: it sees the missing tick
-        except OSError:
-            self.is_broken = True
+        self._outbox.add(self, sock, audiowire.HEAD.pack(self._tick, self._taken) + samples + heard)
 
     @guarded
     def onFrameRequested(self, frame: Any) -> None:
@@ -193,6 +223,7 @@ class AudioDesk:
         self._patch = patch
         self._rate_hz = rate_hz
         self._host = host
+        self._outbox = Outbox()
         self._ports: list[AudioPort] = []
         """All that were ever made."""
         self._free: deque[AudioPort] = deque()
@@ -269,6 +300,7 @@ class AudioDesk:
             if (sock := self._resting.popleft()[2]) is not None:
                 sock.close()
         self._free.clear()
+        self._outbox.last = None
         self._ports.clear()
 
     def _port(self) -> AudioPort:
@@ -276,7 +308,7 @@ class AudioDesk:
             return self._free.popleft()
         if len(self._ports) >= MAX_PORTS:
             raise OverflowError(f"more than {MAX_PORTS} places for live audio at once in one worker")
-        port = AudioPort(len(self._ports), self._rate_hz)
+        port = AudioPort(len(self._ports), self._rate_hz, self._outbox)
         self._ports.append(port)
         return port
 

@@ -7,6 +7,7 @@ with. `frames_are_plain` finds out whether that is so; where it is not, all goes
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 from typing import Any, Final
 
 import pjsua2 as pj
@@ -15,13 +16,24 @@ _Vector: Final = ctypes.c_size_t * 2
 """Begin and end."""
 _VECTOR_AT: Final = 8
 """Of a frame: the type is four bytes, and pointers stand at whole eights."""
+_AUDIO: Final = pj.PJMEDIA_FRAME_TYPE_AUDIO
 _set_buffer: Final = pj._pjsua2.MediaFrame_buf_set  # noqa: SLF001 - the property looks at the old content first
+
+
+@lru_cache(maxsize=64)
+def _place(address: int, kind: Any, size: int = 0) -> Any:
+    """A `kind` that lies there, or an array of `size` of them; kept, as frames are nearly always at the same few addresses. The memory may
+    be gone by now: it is looked at only while PJSIP shows a frame that lies there."""
+    return (kind * size if size else kind).from_address(address)
 
 
 def content(frame: Any) -> bytes:
     """What a plain frame holds."""
-    begin, end = _Vector.from_address(int(frame.this) + _VECTOR_AT)
-    return ctypes.string_at(begin, end - begin) if end > begin else b""
+    begin, end = _place(int(frame.this) + _VECTOR_AT, _Vector)
+    if begin == end:
+        return b""
+    raw: bytes = _place(begin, ctypes.c_char, end - begin).raw
+    return raw
 
 
 class FrameSource:
@@ -29,12 +41,13 @@ class FrameSource:
 
     def __init__(self, size_bytes: int) -> None:
         self._bytes = pj.ByteVector(bytes(size_bytes))
-        self._begin = _Vector.from_address(int(self._bytes.this))[0]
+        begin = _Vector.from_address(int(self._bytes.this))[0]
+        self._memory = memoryview((ctypes.c_char * size_bytes).from_address(begin)).cast("B")
 
     def fill(self, frame: Any, samples: bytes) -> None:
         """Let a plain frame be audio: these samples, of the size that was told."""
-        ctypes.memmove(self._begin, samples, len(samples))
-        ctypes.c_int.from_address(int(frame.this)).value = pj.PJMEDIA_FRAME_TYPE_AUDIO
+        self._memory[:] = samples
+        _place(int(frame.this), ctypes.c_int).value = _AUDIO
         _set_buffer(frame, self._bytes)
 
 

@@ -18,7 +18,7 @@ from .stage import play
 RATE_HZ = 8000
 SIZE = 160
 QUIET, LOUD = np.zeros(SIZE, np.int16), np.full(SIZE, 9000, np.int16)
-EARLY_S, JUST_S = 0.030, 0.015
+EARLY_S, JUST_S = 0.035, 0.015
 
 
 class Stamped(list):
@@ -69,17 +69,47 @@ def test_any_two_hear_each_other_early_once_the_room_has_gone_on_for_a_while(tmp
     play(tmp_path, story)
 
 
-def test_what_was_late_once_makes_the_room_later_for_longer():
+def next_spared(slack):
+    return next(tick for tick in range(1, 20_000) if slack.can_spare(EARLY_S, QUIET))
+
+
+def missed_after_each(slack, times):
+    """How long each frame took to be left out, where one is missing after each."""
+    waits = []
+    for _ in range(times):
+        waits.append(next_spared(slack))
+        slack.miss()
+    return waits
+
+
+def test_a_frame_in_two_seconds_is_left_out_as_long_as_all_are_early():
     slack = Slack()
     spared = [slack.can_spare(EARLY_S, QUIET) for _ in range(201)]
     assert [tick for tick, is_spared in enumerate(spared) if is_spared] == [99, 199]
-    slack.miss()
-    assert [slack.can_spare(EARLY_S, QUIET) for _ in range(200)].index(True) == 199
+
+
+def test_what_was_late_soon_after_one_was_left_out_makes_the_room_later_for_longer():
+    slack = Slack()
+    assert missed_after_each(slack, 9) == [100, 200, 400, 800, 1600, 3200, 6000, 6000, 6000]
+    assert slack.missing == 9
+
+
+def test_what_was_late_before_any_was_left_out_does_not():
+    slack = Slack()
     for _ in range(10):
         slack.miss()
-    assert not any(slack.can_spare(EARLY_S, QUIET) for _ in range(5999))
-    assert slack.can_spare(EARLY_S, QUIET)
-    assert slack.missing == 11
+    assert next_spared(slack) == 100
+
+
+def test_when_nothing_is_late_for_long_the_room_is_as_early_as_before():
+    slack = Slack()
+    waits = missed_after_each(slack, 3)
+    waits.append(next_spared(slack))
+    assert not any(slack.can_spare(JUST_S, QUIET) for _ in range(8000))
+    waits.append(next_spared(slack))
+    slack.miss()
+    waits.append(next_spared(slack))
+    assert waits == [100, 200, 400, 800, 400, 800]
 
 
 def test_a_frame_that_is_needed_soon_is_not_left_out():
