@@ -16,7 +16,7 @@ from sipcore.record import NIL_ID
 from sipcore.testing.phone import Phone
 
 from .baresip import Baresip, BaresipCall
-from .hearing import PACKETS, assert_told_apart, assert_tone, talk
+from .hearing import PACKETS, assert_ends_with_nothing_but, assert_told_apart, talk
 
 BARESIP_HZ, EAR_HZ, OTHER_HZ = 700.0, 1100.0, 1500.0
 ACCOUNT = "<sip:phone@127.0.0.1>;regint=0;answermode=auto"
@@ -128,8 +128,8 @@ def connect_and_hear(switch: Switch, caller: Baresip, callee: Baresip, caller_hz
     caller.command("hangup")
     for call in calls:
         call.wait_closed()
-    assert_tone(caller.heard(), callee_hz)
-    assert_tone(callee.heard(), caller_hz)
+    assert_ends_with_nothing_but(caller.heard(), callee_hz)
+    assert_ends_with_nothing_but(callee.heard(), caller_hz)
 
 
 def wait_audio(call: BaresipCall) -> None:
@@ -252,7 +252,7 @@ def test_transfer(open_switch, open_baresip, open_ear):
         ear.last_call.hang_up()
         others.wait_closed()
         assert [(event.target, event.is_accepted) for event in heard.of(TransferRequested)] == [(other.uri, True)]
-        assert_tone(other.heard(), EAR_HZ)
+        assert_ends_with_nothing_but(other.heard(), EAR_HZ)
         assert dominant_hz(ear.last_call.heard()[-2000:], 8000) == pytest.approx(OTHER_HZ, abs=10)
 
 

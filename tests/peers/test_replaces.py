@@ -10,14 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-import soundfile
-
-from media.measure import dominant_hz, rms_dbfs
 from sipcore import Transfer
 from sipcore.events import TransferUpdated
 
-from .hearing import LAST_S
+from .hearing import assert_ends_with
 
 PROGRAM = Path(__file__).with_name("pjsip_phone.py")
 ANN_HZ, BOB_HZ = 500.0, 900.0
@@ -82,11 +78,3 @@ def test_two_phones_go_on_without_us(tmp_path, open_switch):
         threading.Event().wait(0.8)  # of audio, in real time
     assert_ends_with(ann.recording, BOB_HZ)
     assert_ends_with(bob.recording, ANN_HZ)
-
-
-def assert_ends_with(recording: Path, hz: float) -> None:
-    """The last that was heard is this tone; where PJSIP begins it anew there is a click."""
-    samples, rate_hz = soundfile.read(recording, dtype="int16")
-    end = samples[-round(LAST_S * rate_hz) :]
-    assert rms_dbfs(end) > -30
-    assert dominant_hz(end, rate_hz) == pytest.approx(hz, abs=10)

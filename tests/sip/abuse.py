@@ -21,8 +21,6 @@ from sipcore import Answer, Call, Play, Switch
 from sipcore.testing.phone import Phone
 from sipcore.testing.phone.call import CallState, PhoneCall
 
-from .caller import Caller
-
 ROOT: Final = Path(__file__).resolve().parents[2]
 RATE_HZ: Final = 8000
 FRAME_SAMPLES: Final = 160
@@ -107,11 +105,22 @@ def assert_serves(switch: Switch, within_s: float = 10.0, host: str = TRUNK_SOUR
 
     A second is the promise, which `make soak` checks; other tests run beside this one.
     """
-    with Caller(switch.sip_address, host=host) as caller:
-        caller.call(timeout_s=20)
-        assert caller.answered_after_s < within_s, f"answered after {caller.answered_after_s:.2f} s"
-        assert caller.hang_up() == 200
-        return caller.answered_after_s
+    with Phone("probe", host=host) as phone:
+        started_s = time.monotonic()
+        call = phone.call(f"sip:service@{switch.sip_address}")
+        call.wait_answered(20)
+        assert call.answered_at is not None
+        answered_after_s = call.answered_at - started_s
+        assert answered_after_s < within_s, f"answered after {answered_after_s:.2f} s"
+        hang_up(call)
+        return answered_after_s
+
+
+def hang_up(call: PhoneCall) -> None:
+    """The phone's BYE is answered."""
+    call.hang_up()
+    call.wait_ended(5)
+    assert "< 200" in call.flow().partition("> BYE")[2], call.flow()
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from media import Speech
 from media.cancel import Cancellation
 from media.manner import PLAIN, Manner
-from media.measure import best_match
 from media.wav import write
 from sipcore import Call, CallRecord, Switch
 from sipcore.events import ActionFinished, ActionStarted, CallEvent, CallHangup, CallRinging
@@ -73,11 +72,6 @@ def assert_heard(sink: RtpSink, reference: NDArray[np.int16], *, alike: float = 
     found = hearing.assert_heard(sink, reference, min_correlation=alike, min_coverage=all_but_a_packet)
     assert not found.slips_ms, f"it came in pieces: {found}"
     return found.delay_s
-
-
-def assert_not_heard(sink: RtpSink, reference: NDArray[np.int16]) -> None:
-    """Nothing like the reference was heard."""
-    assert abs(best_match(sink.heard(), reference, RATE_HZ).correlation) < 0.3
 
 
 def until(call: Call, kind: type[Kind]) -> Kind:

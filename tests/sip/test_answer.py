@@ -35,7 +35,7 @@ def test_answer_and_play(sipp, open_switch, ear, prompt, transport):
     assert_heard(ear, prompt)
     assert ear.lost == 0
     assert record.statistics is not None
-    assert record.statistics.tx_packets == len(ear.packets)
+    assert len(ear.packets) - record.statistics.tx_packets in {0, 1}  # see RtpStatistics.tx_packets
     assert {message.header("Via").split()[0] for message in result.received("INVITE")} == {f"SIP/2.0/{transport.upper()}"}
 
 

@@ -7,10 +7,9 @@ import signal
 
 import pytest
 
-from sipcore.testing.rtp_sink import RtpSink
+from sipcore.testing.phone import Phone
 
-from .abuse import SETTINGS, TRUNK_SOURCE, assert_serves, engine_of, serve, talking, until
-from .caller import Caller
+from .abuse import SETTINGS, TRUNK_SOURCE, assert_serves, engine_of, hang_up, serve, talking, until
 
 
 @pytest.fixture
@@ -51,21 +50,20 @@ def test_calls_out_keep_their_audio_and_both_sides_can_end_them(switch, tmp_path
 
 
 def test_calls_in_keep_their_audio_and_both_sides_can_end_them(switch):
-    with (
-        RtpSink(host=TRUNK_SOURCE) as ear,
-        Caller(switch.sip_address, host=TRUNK_SOURCE, rtp_port=ear.port) as ended_by_us,
-        Caller(switch.sip_address, host=TRUNK_SOURCE) as ended_by_them,
-    ):
-        ended_by_us.call()
-        ended_by_them.call()
-        ear.wait_for_packets(25)
+    uri = f"sip:service@{switch.sip_address}"
+    with Phone("ann", host=TRUNK_SOURCE) as ann, Phone("bob", host=TRUNK_SOURCE) as bob:
+        ended_by_us, ended_by_them = ann.call(uri), bob.call(uri)
+        ended_by_us.wait_answered(5)
+        ended_by_them.wait_answered(5)
+        ended_by_us.wait_packets(25, 10)
         kill_door(switch)
-        ear.wait_for_packets(50)
-        assert ear.lost == 0
-        assert ended_by_them.hang_up(timeout_s=5) == 200
+        ended_by_us.wait_packets(75, 10)
+        assert ended_by_us.lost_packets == 0
+        hang_up(ended_by_them)
         until(lambda: len(up(switch)) == 1)  # the worker answers the BYE before the switch has heard of it
         switch.calls.hangup(up(switch)[0].id)
-        ended_by_us.wait_bye()
+        ended_by_us.wait_ended(5)
+        assert ended_by_us.ended_by == "remote"
         until(lambda: engine_of(switch).legs_in_use == 0)
 
 
@@ -75,11 +73,11 @@ def test_a_call_that_begins_while_there_is_no_front_door_waits_for_the_next_one(
 
 
 def test_the_call_that_was_being_set_up_is_answered(switch):
-    with Caller(switch.sip_address, host=TRUNK_SOURCE) as caller:
-        caller.send_invite()
+    with Phone("ann", host=TRUNK_SOURCE) as phone:
+        call = phone.call(f"sip:service@{switch.sip_address}")
         kill_door(switch)
-        caller.call()
-        assert caller.hang_up() == 200
+        call.wait_answered(5)
+        hang_up(call)
         assert len(switch.calls.list().result) == 1
 
 

@@ -8,9 +8,7 @@ import pytest
 
 from sipcore import Answer, Sleep
 from sipcore.siplint import lint_flight
-from tests.sip.caller import Caller
-
-from .faulty_phone import FaultyPhone
+from sipcore.testing.phone import Phone
 
 pytestmark = [pytest.mark.sip, pytest.mark.timeout(45)]
 
@@ -43,15 +41,17 @@ def placed(switch, phone):
 
 
 def test_a_bye_that_is_never_answered(switch):
-    with FaultyPhone(ignores_bye=True) as phone:
+    with Phone() as phone:
+        phone.misbehave(no_answer_to_bye=True)
         call = placed(switch, phone)
         call.hangup()
         eventually(lambda: findings(switch, call.id), [("request-unanswered", False)])
 
 
 def test_an_answer_that_is_never_acknowledged(switch):
-    with Caller(switch.sip_address) as caller:
-        caller.send_invite()
+    with Phone() as phone:
+        phone.misbehave(no_ack=True)
+        phone.call(f"sip:service@{switch.sip_address}")
         eventually(lambda: len(switch.calls.list().result), 1)
         (record,) = switch.calls.list().result
         eventually(lambda: findings(switch, record.id), [("ack-missing", False)])
@@ -59,14 +59,17 @@ def test_an_answer_that_is_never_acknowledged(switch):
 
 
 def test_two_hangups(switch):
-    with FaultyPhone(hangs_up=True) as phone:
+    with Phone() as phone:
+        phone.misbehave(double_bye=True)
+        phone.hang_up_after(0.1)
         call = switch.calls.create(destination=phone.uri, actions=[Sleep(30_000)])
         assert call.wait(10).hangup_by == "remote"
         eventually(lambda: findings(switch, call.id), [("bye-once", False)])
 
 
 def test_ringback_that_comes_late(switch):
-    with FaultyPhone(rings_after_s=0.4) as phone:
+    with Phone() as phone:
+        phone.misbehave(ringback_after_s=0.4)
         call = placed(switch, phone)
         assert findings(switch, call.id, ringback_within_s=0.3) == [("ringback-late", False)]
         assert findings(switch, call.id, ringback_within_s=10) == []

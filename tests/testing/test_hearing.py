@@ -19,6 +19,7 @@ from sipcore.testing import (
     assert_heard,
     assert_no_gaps,
     assert_not_clipped,
+    assert_not_heard,
     assert_silence,
     assert_tone,
     capture_of,
@@ -126,6 +127,23 @@ def test_says_which_part_was_not_heard():
     with pytest.raises(AssertionError, match=r"its part between 1\.\d0 s and 2\.\d0 s was not heard") as failure:
         assert_heard(mu_law(heard), wave)
     assert "from 0.500 s" in str(failure.value)
+
+
+def test_what_was_not_heard_is_not_in_other_speech_or_in_nothing():
+    heard = np.concatenate([np.zeros(4000), sentences()[0, "female"], sentences()[3, "male"]])
+    assert_not_heard(mu_law(heard), sentences()[0, "male"])
+    assert_not_heard(mu_law(heard), sentences()[3, "female"])
+    assert_not_heard(np.zeros(0), sentences()[0, "male"])
+    with pytest.raises(ValueError, match="silent"):
+        assert_not_heard(heard, np.zeros(800))
+
+
+@pytest.mark.parametrize("part", [1.0, 0.7])
+def test_what_should_not_have_been_heard_is_told_with_its_time(part):
+    wave = sentences()[0, "female"]
+    heard = np.concatenate([np.zeros(4000), 0.3 * wave[: round(part * len(wave))], np.zeros(2000)])
+    with pytest.raises(AssertionError, match=r"from 0\.(499|500|501) s: correlation (0\.[89]|1\.0)"):
+        assert_not_heard(mu_law(heard), wave)
 
 
 def test_one_missing_second_is_told_however_alike_the_rest_is():

@@ -42,9 +42,7 @@ def assert_heard(
         AssertionError: it was not heard; says which part.
         ValueError: the reference is empty or silent.
     """
-    ear, wanted = _something(capture_of(heard)), capture_of(reference)
-    if not np.any(np.abs(wanted.wave) > 1e-4):
-        raise ValueError(f"{wanted.name} is silent: it can be heard nowhere")
+    ear, wanted = _something(capture_of(heard)), _audible(capture_of(reference))
     found = matching.find(
         ear.at_rate(matching.RATE_HZ), wanted.at_rate(matching.RATE_HZ), good=min_correlation, min_overlap=min(min_coverage, 0.9)
     )
@@ -58,6 +56,31 @@ def assert_heard(
             ear, wanted, found.delay_s, wrong,
         )  # fmt: skip
     return found
+
+
+def assert_not_heard(heard: Hearable, reference: Hearable, max_correlation: float = 0.5) -> None:
+    """Fail if `reference`, or more than half of it, is in what was heard, whatever its gain, delay and codec. Nothing at all is not it.
+
+    Args:
+        heard: Whatever `capture_of` takes.
+        reference: The same; a sound file may have any rate.
+        max_correlation: How alike they may be, 0 to 1. Other words or another voice reach 0.4.
+
+    Raises:
+        AssertionError: it was heard; says when.
+        ValueError: the reference is empty or silent.
+    """
+    ear, unwanted = capture_of(heard), _audible(capture_of(reference))
+    if not len(ear.wave):
+        return
+    found = matching.find(ear.at_rate(matching.RATE_HZ), unwanted.at_rate(matching.RATE_HZ), good=max_correlation, min_overlap=0.5)
+    if found.correlation > max_correlation:
+        end_s = found.delay_s + len(unwanted.wave) / unwanted.rate_hz
+        _fail(
+            f"{ear.name} heard {unwanted.name}, from {found.delay_s:.3f} s: correlation {found.correlation:.3f}, "
+            f"at most {max_correlation:g} is chance; heard {described(ear)}",
+            ear, unwanted, found.delay_s, [Span(max(0.0, found.delay_s), end_s)],
+        )  # fmt: skip
 
 
 def assert_tone(
@@ -156,6 +179,12 @@ def presses_in(capture: Capture) -> list[Press]:
 def described(capture: Capture) -> str:
     """Length and level in words."""
     return f"{capture.duration_s:.2f} s at {rms_dbfs(capture.wave):.1f} dBFS"
+
+
+def _audible(reference: Capture) -> Capture:
+    if not np.any(np.abs(reference.wave) > 1e-4):
+        raise ValueError(f"{reference.name} is silent: it can be heard nowhere")
+    return reference
 
 
 def _something(capture: Capture) -> Capture:

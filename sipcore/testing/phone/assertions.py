@@ -31,6 +31,12 @@ class HeardAssertions:
 
         return hearing.assert_heard(self.capture(), reference, min_correlation, min_coverage, max_missing_s)
 
+    def assert_not_heard(self, reference: Hearable, max_correlation: float = 0.5) -> None:
+        """Fail if `reference` (a sound file of any rate, or samples at 8 kHz), or more than half of it, is in what was heard."""
+        from sipcore.testing import hearing
+
+        hearing.assert_not_heard(self.capture(), reference, max_correlation)
+
     def assert_tone(self, hz: float, tolerance_hz: float = 10.0, min_s: float | None = None) -> Span | None:
         """Fail unless a tone of `hz` was heard for `min_s` on end, or is the strongest thing in what was heard when that is `None`."""
         from sipcore.testing import hearing
