@@ -454,6 +454,7 @@ class RtpStatistics:
 
     codec: str = ""
     tx_packets: int = 0
+    """Can be short of the last packet of each stream: 41 were counted once where 42 arrived."""
     tx_bytes: int = 0
     rx_packets: int = 0
     rx_bytes: int = 0

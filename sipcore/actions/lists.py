@@ -27,7 +27,7 @@ from sipcore.actions.flow import (
     VariableSet,
     WebhookSend,
 )
-from sipcore.actions.order import check_order
+from sipcore.actions.order import check_ids, check_order
 from sipcore.actions.recording import HEARING_ACTIONS, RECORDING_ACTIONS
 from sipcore.actions.run import ListItem, Run, as_run, check_run
 from sipcore.actions.templates import check_templates
@@ -59,20 +59,28 @@ def parse_actions(raw: Iterable[ListItem] | None, path: str = "actions") -> tupl
     items = list(raw)
     if len(items) > MAX_ACTIONS:
         raise InvalidRequest([Fault(path, f"at most {MAX_ACTIONS} actions, this list has {len(items)}")])
-    actions: list[Action] = []
+    known: dict[int, Action] = {}
     faults: list[Fault] = []
     for index, item in enumerate(items):
         try:
-            actions.append(_listed(item, f"{path}[{index}]"))
+            known[index] = _listed(item, f"{path}[{index}]")
         except InvalidRequest as error:
             faults += error.faults
+    actions = tuple(known.values())
     streams = sum(len(action.stream_urls) for action in actions if isinstance(action, Play))
     if streams > MAX_STREAM_URLS_IN_ALL:
         faults.append(Fault(path, f"at most {MAX_STREAM_URLS_IN_ALL} stream_urls in all, this list has {streams}"))
-    faults = faults or check_order(actions, path)
     if faults:
+        raise InvalidRequest(faults + check_ids(known, path, _ids_of(item for index, item in enumerate(items) if index not in known)))
+    if faults := check_order(actions, path):
         raise InvalidRequest(faults)
-    return tuple(actions)
+    return actions
+
+
+def _ids_of(faulty: Iterable[object]) -> set[str]:
+    """Where the others may lead to all the same."""
+    ids = (item.get("id") if isinstance(item, Mapping) else getattr(item, "id", None) for item in faulty)
+    return {name for name in ids if isinstance(name, str)}
 
 
 def _listed(item: object, path: str) -> Action:

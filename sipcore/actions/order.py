@@ -42,21 +42,27 @@ def may_go_on(action: Action) -> bool:
 
 def check_order(actions: Sequence[Action], path: str = "actions", outer_ids: Collection[str] = ()) -> list[Fault]:
     """What is wrong with the ids and jumps of a list: ids doubled, targets that are nowhere, ways back without a `goto`."""
+    return check_ids(dict(enumerate(actions)), path, outer_ids) or _ways_back(actions, path)
+
+
+def check_ids(actions: Mapping[int, Action], path: str = "actions", outer_ids: Collection[str] = ()) -> list[Fault]:
+    """Ids doubled, and targets that are nowhere, among the actions of a list that are known, by index."""
     places: dict[str, int] = {}
     faults: list[Fault] = []
-    for index, action in enumerate(actions):
+    for index, action in actions.items():
         if action.id and places.setdefault(action.id, index) != index:
             faults.append(Fault(f"{path}[{index}].id", f"{action.id!r} is the id of {path}[{places[action.id]}] already"))
-    for index, action in enumerate(actions):
+    for index, action in actions.items():
         faults += [
             Fault(f"{path}[{index}].option.{jump.option}", f"no action has the id {jump.target_id!r}")
             for jump in jumps(action)
             if jump.target_id not in places and jump.target_id not in outer_ids
         ]
-    return faults or _ways_back(actions, path, places)
+    return faults
 
 
-def _ways_back(actions: Sequence[Action], path: str, places: Mapping[str, int]) -> list[Fault]:
+def _ways_back(actions: Sequence[Action], path: str) -> list[Fault]:
+    places = {action.id: index for index, action in enumerate(actions) if action.id}
     reach = _Reach(actions, places)
     return [
         Fault(

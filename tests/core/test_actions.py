@@ -129,6 +129,13 @@ def test_every_fault_is_told_at_once():
     assert list(faults) == ["actions[0].option.text", "actions[0].option.gender", "actions[2].type", "actions[3]"]
 
 
+def test_a_wrong_option_does_not_hide_a_target_that_is_nowhere():
+    goto = [{"type": "goto", "option": {"target_id": name, "loop_count": 2}} for name in ("nowhere", "start")]
+    faults = faults_of([{"type": "talk", "id": "start", "option": {"txt": "hi"}}, *goto])
+    assert list(faults) == ["actions[0].option.txt", "actions[1].option.target_id"]
+    assert "no action has the id 'nowhere'" in faults["actions[1].option.target_id"]
+
+
 @pytest.mark.parametrize("raw", ["talk", b"talk", {"type": "talk"}, 5, Talk("x")])
 def test_a_list_is_a_list(raw):
     assert "must be a list of actions" in faults_of(raw)["actions"]
