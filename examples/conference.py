@@ -5,15 +5,14 @@ or without one: python examples/conference.py                 (three far ends on
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 
-from media.measure import tone_level_db
 from sipcore import ConferenceJoin, ConferenceJoined, ConferenceLeft, Switch, Talk
 from sipcore.testing.phone import Phone
 
 TONES_HZ = {"leader": 500.0, "one": 1100.0, "two": 1450.0}
-HEARD_DBFS = -45.0
 
 
 def meet(switch: Switch, leader: str, guests: list[str]) -> None:
@@ -35,6 +34,19 @@ def meet(switch: Switch, leader: str, guests: list[str]) -> None:
             print(f"recorded: {switch.recordings.wait(recording_id, 10).duration_s:.1f} s")
 
 
+def take_part(phones: dict[str, Phone]) -> None:
+    """Stay until everybody has heard all others; then one leaves by the key, and the leader hangs up."""
+    calls = {name: phone.wait_call(20) for name, phone in phones.items()}
+    for name, call in calls.items():
+        others = [other for other in TONES_HZ if other != name]
+        for other in others:
+            call.wait_tone(TONES_HZ[other], 20)
+        print(f"{name} has heard: {', '.join(others)}")
+    calls["two"].send_digits("#")
+    calls["two"].wait_ended(20)
+    calls["leader"].hang_up()
+
+
 def main() -> int:
     if len(sys.argv) > 2:
         with Switch() as switch:
@@ -44,14 +56,11 @@ def main() -> int:
         phones = {name: stack.enter_context(Phone(name)) for name in TONES_HZ}
         for name, phone in phones.items():
             phone.tone(TONES_HZ[name], level_dbfs=-26)
-        phones["leader"].hang_up_after(6)
-        phones["two"].send_digits_after(4, "#")
+            phone.hang_up_after(45)  # at the latest
         switch = stack.enter_context(Switch(sip_address="127.0.0.1:0", recordings_dir=stack.enter_context(TemporaryDirectory())))
-        meet(switch, *(phones["leader"].uri, [phones["one"].uri, phones["two"].uri]))
-        for name, phone in phones.items():
-            heard = phone.last_call.heard()
-            others = [other for other, hz in TONES_HZ.items() if tone_level_db(heard, hz, 8000) > HEARD_DBFS]
-            print(f"{name} has heard: {', '.join(others)}")
+        taking_part = stack.enter_context(ThreadPoolExecutor()).submit(take_part, phones)
+        meet(switch, phones["leader"].uri, [phones["one"].uri, phones["two"].uri])
+        taking_part.result()
     return 0
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         assert_tone,
         capture_of,
         quality,
+        tone_in,
     )
     from sipcore.testing.impairment import Impairment
     from sipcore.testing.phone import Phone
@@ -46,6 +47,7 @@ _HOMES = {
         "assert_tone",
         "capture_of",
         "quality",
+        "tone_in",
     ),
     "sipcore.testing.impairment": ("Impairment",),
     "sipcore.testing.pictures": ("pictures_in",),
@@ -79,6 +81,7 @@ __all__ = [
     "capture_of",
     "pictures_in",
     "quality",
+    "tone_in",
 ]
 
 

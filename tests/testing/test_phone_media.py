@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -128,6 +129,27 @@ def test_tone_and_silence(phone, caller):
     phone.assert_tone(1000)
     with pytest.raises(AssertionError, match=r"440 Hz but 1000\.0 Hz"):
         phone.assert_tone(440)
+
+
+def test_waits_for_a_tone(phone, caller):
+    ok = caller.establish()
+    call = phone.last_call
+    tone = np.concatenate([Tone(1000).frame(start) for start in range(0, 6400, 160)])
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(call.wait_tone, 1000, 15, min_s=0.7)
+        caller.send_samples(ok, np.zeros(800, np.int16))
+        for part in range(0, 3200, 160):
+            caller.send_samples(ok, tone[part : part + 160], start=800 + part)
+        call.wait_packets(25, 5)
+        with pytest.raises(TimeoutError, match=r"waited 0\.5 s for 1000 Hz for 0\.7 s"):
+            call.wait_tone(1000, 0.5, min_s=0.7)
+        assert not waiting.done()
+        caller.send_samples(ok, tone[3200:], start=800 + 3200)
+        waiting.result()
+    call.wait_tone(1000, 5)  # which is over
+    caller.finish()
+    with pytest.raises(AssertionError, match=r"ended without 440 Hz for 0\.3 s"):
+        call.wait_tone(440, 600)
 
 
 def test_losses_and_reordering(phone, caller):

@@ -16,6 +16,7 @@ from .assertions import (
     assert_tone,
     presses_in,
     quality,
+    tone_in,
 )
 from .capture import Capture, Hearable, capture_of
 from .matching import Found
@@ -36,4 +37,5 @@ __all__ = [
     "capture_of",
     "presses_in",
     "quality",
+    "tone_in",
 ]

@@ -101,12 +101,23 @@ def assert_tone(
         is_heard = abs(strongest_hz - hz) <= tolerance_hz and rms_dbfs(ear.wave) >= min_dbfs
         wanted = f"{hz:g} Hz but {strongest_hz:.1f} Hz"
     else:
-        is_heard = lasted_s >= min_s - frames.hop_s
+        is_heard = _long_enough(frames, min_s) is not None
         wanted = f"{hz:g} Hz for {min_s:g} s, but for {lasted_s:.2f} s"
     if not is_heard:
         instead = _instead(frames, hz, longest, min_dbfs)
         _fail(f"{ear.name} did not hear {wanted}; {instead}; heard {described(ear)}", ear, wrong=_others(frames))
     return longest
+
+
+def _long_enough(frames: Frames, min_s: float) -> Span | None:
+    longest = frames.longest()
+    return longest if longest is not None and longest.end_s - longest.start_s >= min_s - frames.hop_s else None
+
+
+def tone_in(heard: Hearable, hz: float, min_s: float, tolerance_hz: float = 10.0, *, min_dbfs: float = SILENCE_DBFS) -> Span | None:
+    """Return the longest stretch of a tone of `hz`, right to about 20 ms; `None` when it is shorter than `min_s`."""
+    ear = capture_of(heard)
+    return _long_enough(listen_for(ear.wave, ear.rate_hz, hz, tolerance_hz, min_dbfs), min_s)
 
 
 def assert_silence(heard: Hearable, max_dbfs: float = SILENCE_DBFS) -> None:

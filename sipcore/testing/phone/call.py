@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
     from sipcore import wire
     from sipcore.testing.hearing import Capture
+
+
+_LOOKED_AT_EVERY = 5
+_OVERLAP_PACKETS = 25  # what came late, and the edges of a tone
+"""Packets of 20 ms."""
 
 
 class CallState(enum.Enum):
@@ -202,14 +209,41 @@ class PhoneCall(HeardAssertions):
         """
         self._wait_before_end(lambda: len(self._record.listener.packets), count, timeout_s, "RTP packets")
 
+    def wait_tone(self, hz: float, timeout_s: float, min_s: float = 0.3, tolerance_hz: float = 10.0) -> None:
+        """Return when a tone of `hz` has been heard for `min_s` on end, as `assert_tone` hears it.
+
+        Raises:
+            TimeoutError: not within `timeout_s`.
+            AssertionError: the call is over, and it was not heard.
+        """
+        from sipcore.testing.hearing import tone_in
+
+        until_s, packets = time.monotonic() + timeout_s, self._record.listener.packets
+        looked_at = 0
+        while True:
+            is_over = self._record.is_settled
+            with self._changed:
+                begin, looked_at = max(0, looked_at - math.ceil(50 * min_s) - _OVERLAP_PACKETS), len(packets)
+                heard = self._record.listener.snapshot(begin)
+            if tone_in(listening.capture(str(self), heard), hz, min_s, tolerance_hz):
+                return
+            what = f"{hz:g} Hz for {min_s:g} s"
+            if is_over:
+                raise AssertionError(f"{self} ended without {what}: {self.flow()}")
+            is_more = partial(self._have_come, looked_at + _LOOKED_AT_EVERY)
+            self._wait(is_more, timeout_s, what, until_s - time.monotonic())
+
+    def _have_come(self, packets: int) -> bool:
+        return len(self._record.listener.packets) >= packets or self._record.is_settled
+
     def _wait_before_end(self, counted: Callable[[], int], wanted: int, timeout_s: float, what: str) -> None:
         self._wait(lambda: counted() >= wanted or self._record.is_settled, timeout_s, f"{wanted} {what}")
         if (got := counted()) < wanted:
             raise AssertionError(f"{self} ended with {got} of {wanted} {what}: {self.flow()}")
 
-    def _wait(self, is_there: Callable[[], bool], timeout_s: float, what: str) -> None:
+    def _wait(self, is_there: Callable[[], bool], timeout_s: float, what: str, left_s: float | None = None) -> None:
         with self._changed:
-            if not self._changed.wait_for(is_there, timeout_s):
+            if not self._changed.wait_for(is_there, timeout_s if left_s is None else max(0.0, left_s)):
                 raise TimeoutError(f"{self} waited {timeout_s:g} s for {what}: {self.flow()}")
 
     def flow(self) -> str:

@@ -55,10 +55,10 @@ class Listener:
                 self.digits += digit
                 self.presses.append((digit, arrival_s))
 
-    def snapshot(self) -> Listener:
-        """Return what has come so far, which no more comes to. Under the lock of whoever fills the listener."""
+    def snapshot(self, begin: int = 0) -> Listener:
+        """Return what has come so far, from packet `begin` on, which no more comes to. Under the lock of whoever fills the listener."""
         taken = Listener()
-        taken.packets, taken.codecs, taken.presses = list(self.packets), dict(self.codecs), list(self.presses)
+        taken.packets, taken.codecs, taken.presses = self.packets[begin:], dict(self.codecs), list(self.presses)
         taken.event_payload_types, taken.hold_ups = set(self.event_payload_types), list(self.hold_ups)
         return taken
 
