@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import children
+from leftovers import children
 
 from media import (
     Cancelled,
