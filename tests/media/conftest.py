@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from leftovers import children, descriptors
-from web_server import Server
+from page_server import Server
 
 from media import AudioLibrary, Limits
 

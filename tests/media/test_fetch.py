@@ -8,7 +8,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from web_server import redirect, reply
+from page_server import redirect, reply
 
 from media import Cancelled, FetchFailed, Limits, NotAudio, StreamError, TooLarge, UrlRefused, address, network, tones, wav
 from media.url import shown
