@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import select
-import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -17,6 +15,7 @@ import numpy as np
 
 from media.measure import tone_level_db, tone_to_rest_db
 from sipcore.testing import g711
+from sipcore.testing.arrival import ANCILLARY_BYTES, arrival_s, note_arrivals
 from sipcore.testing.phone.audio import FRAME_MS, FRAME_SAMPLES, RATE_HZ, Source, source_of
 from sipcore.testing.phone.listening import Listener, capture, laid_out, lost_packets, max_gap_ms
 from sipcore.testing.phone.rtp import DIGITS, ReceivedPacket, event_frames, format_packet
@@ -32,8 +31,6 @@ Key = tuple[int, bytes | None]
 """A payload type, and what of a press goes out in 20 ms; `None`: a pause."""
 _FRAME_S: Final = FRAME_MS / 1000
 _IDLE_S: Final = 0.1
-_SO_TIMESTAMPNS: Final = 35  # Linux asm-generic/socket.h; Python has no name for it before 3.14
-_TIMESPEC: Final = struct.Struct("@ll")
 _AUDIBLE_DBFS: Final = -40.0
 _TONE_TO_REST_DB: Final = 20.0
 
@@ -54,7 +51,7 @@ class RtpSink:
 
     def __init__(self, says: str | Path | float | Source | None = None, host: str = "127.0.0.1") -> None:
         self._rtp, self._rtcp = bind_rtp_pair(host)
-        self._rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        note_arrivals(self._rtp)
         self.port: int = self._rtp.getsockname()[1]
         self._source = None if says is None else source_of(says)
         self._keys: deque[Key] = deque()
@@ -176,24 +173,13 @@ class RtpSink:
 
     def _receive(self) -> tuple[str, int] | None:
         try:
-            datagram, ancillary, _, address = self._rtp.recvmsg(2048, socket.CMSG_SPACE(_TIMESPEC.size))
+            datagram, ancillary, _, address = self._rtp.recvmsg(2048, ANCILLARY_BYTES)
         except OSError:  # ICMP: a packet of ours did not arrive
             return None
         with self._changed:
-            self._listener.receive(datagram, _arrival_s(ancillary), f"{address[0]}:{address[1]}")
+            self._listener.receive(datagram, arrival_s(ancillary), f"{address[0]}:{address[1]}")
             self._changed.notify_all()
         return address[0], address[1]
-
-
-def _arrival_s(ancillary: list[tuple[int, int, bytes]]) -> float:
-    """Monotonic time of the arrival as the kernel saw it: how late this thread reads does not count as a gap."""
-    now_s = time.monotonic()
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
-            seconds, nanoseconds = _TIMESPEC.unpack(data)
-            waited_s: float = time.time() - seconds - nanoseconds * 1e-9
-            return now_s - max(0.0, waited_s)
-    return now_s
 
 
 class _Sender:

@@ -7,12 +7,11 @@ import functools
 import ipaddress
 import random
 import socket
-import struct
-import sys
 import time
 from collections import deque
 
 from sipcore.testing import g711
+from sipcore.testing.arrival import ANCILLARY_BYTES, arrival_s, note_arrivals
 from sipcore.testing.impairment import Impairment
 
 from .audio import FRAME_MS, FRAME_SAMPLES, SILENCE, Source
@@ -25,8 +24,6 @@ _ENCODERS = {"PCMU": g711.encode_mu_law, "PCMA": g711.encode_a_law}
 _FRAME_S = FRAME_MS / 1000
 _MOST_FRAMES_AT_ONCE = 10  # after a longer stall of this machine the schedule slips instead of bursting
 _HELD_UP_S = 0.04  # later than this with a packet, the phone says that it was held up
-_SO_TIMESTAMPNS = 35  # Linux asm-generic/socket.h; Python has no name for it before 3.14
-_TIMESPEC = struct.Struct("@ll")
 _DATAGRAMS_AT_ONCE = 32
 
 
@@ -142,16 +139,16 @@ class MediaSession:
     def _receive(self) -> None:
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
-                datagram, ancillary, _, address = self._rtp.recvmsg(2048, 64)
+                datagram, ancillary, _, address = self._rtp.recvmsg(2048, ANCILLARY_BYTES)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # a port of the other side that was closed, reported by ICMP
-            arrival_s, source = _arrival_s(ancillary), f"{address[0]}:{address[1]}"
+            came_s, source = arrival_s(ancillary), f"{address[0]}:{address[1]}"
             if self._received is None:
-                self._listener.receive(datagram, arrival_s, source)
+                self._listener.receive(datagram, came_s, source)
                 continue
-            for at_s in self._received.deliver(arrival_s):
+            for at_s in self._received.deliver(came_s):
                 self._loop.call_at(at_s, functools.partial(self._listener.receive, datagram, at_s, source))
 
     def _discard(self) -> None:
@@ -201,19 +198,7 @@ def _bind_pair(host: str) -> tuple[socket.socket, socket.socket]:
         if port % 2 == 0:
             with contextlib.suppress(OSError):
                 rtcp = bind_udp(host, port + 1)
-                if sys.platform == "linux":
-                    rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                note_arrivals(rtp)
                 return rtp, rtcp
         rtp.close()
     raise OSError(f"no pair of free UDP ports on {host}")
-
-
-def _arrival_s(ancillary: list[tuple[int, int, bytes]]) -> float:
-    """Return the monotonic arrival: the kernel's wall clock time stamp moved over, or now."""
-    now_s = time.monotonic()
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            waited_s = (time.time_ns() - seconds * 10**9 - nanoseconds) / 1e9
-            return now_s - waited_s if 0 <= waited_s < 10 else now_s
-    return now_s
