@@ -46,7 +46,7 @@ def free_media_port(host: str = "127.0.0.1") -> int:
     """
     for _ in range(_TRIES):
         port = _MEDIA_RANGE.start + 4 * secrets.randbelow(len(_MEDIA_RANGE) // 4)
-        with contextlib.suppress(OSError), _bound(host, port), _bound(host, port + 2):
+        with contextlib.suppress(OSError), bind_udp(host, port), bind_udp(host, port + 2):
             return port
     raise OSError(f"no port of {host} from {_MEDIA_RANGE.start} on is free for audio")
 
@@ -79,7 +79,7 @@ def claimed_range() -> Iterator[tuple[int, int]]:
     """
     for first in range(*_RTP_RANGE, _RTP_PORTS):
         with contextlib.suppress(OSError):
-            claim = _bound("127.0.0.1", first + _RTP_PORTS - 1)
+            claim = bind_udp("127.0.0.1", first + _RTP_PORTS - 1)
             break
     else:
         raise OSError("every block of RTP ports is claimed")
@@ -94,11 +94,11 @@ def bind_rtp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket
         OSError: there is none.
     """
     for _ in range(_TRIES):
-        rtp = _bound(host, 0)
+        rtp = bind_udp(host, 0)
         port = rtp.getsockname()[1]
         if port % 2 == 0:
             with contextlib.suppress(OSError):
-                return rtp, _bound(host, port + 1)
+                return rtp, bind_udp(host, port + 1)
         rtp.close()
     raise OSError(f"no pair of free UDP ports on {host}")
 
@@ -124,7 +124,12 @@ def _inodes(port: int, transport: str) -> set[str]:
     return {row[9] for row in rows if row[1].endswith(f":{port:04X}") and (transport == "udp" or row[3] == _TCP_LISTEN)}
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bind_udp(host: str, port: int) -> socket.socket:
+    """A non-blocking UDP socket.
+
+    Raises:
+        OSError: the port is taken, or the address is not ours.
+    """
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         sock.bind((host, port))

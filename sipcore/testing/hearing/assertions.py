@@ -101,7 +101,7 @@ def assert_tone(
         is_heard = abs(strongest_hz - hz) <= tolerance_hz and rms_dbfs(ear.wave) >= min_dbfs
         wanted = f"{hz:g} Hz but {strongest_hz:.1f} Hz"
     else:
-        is_heard = _long_enough(frames, min_s) is not None
+        is_heard = _lasts(longest, min_s, frames)
         wanted = f"{hz:g} Hz for {min_s:g} s, but for {lasted_s:.2f} s"
     if not is_heard:
         instead = _instead(frames, hz, longest, min_dbfs)
@@ -109,15 +109,17 @@ def assert_tone(
     return longest
 
 
-def _long_enough(frames: Frames, min_s: float) -> Span | None:
-    longest = frames.longest()
-    return longest if longest is not None and longest.end_s - longest.start_s >= min_s - frames.hop_s else None
+def _lasts(tone: Span | None, min_s: float, frames: Frames) -> bool:
+    """Whether it is so long, to one frame."""
+    return tone is not None and tone.end_s - tone.start_s >= min_s - frames.hop_s
 
 
 def tone_in(heard: Hearable, hz: float, min_s: float, tolerance_hz: float = 10.0, *, min_dbfs: float = SILENCE_DBFS) -> Span | None:
     """Return the longest stretch of a tone of `hz`, right to about 20 ms; `None` when it is shorter than `min_s`."""
     ear = capture_of(heard)
-    return _long_enough(listen_for(ear.wave, ear.rate_hz, hz, tolerance_hz, min_dbfs), min_s)
+    frames = listen_for(ear.wave, ear.rate_hz, hz, tolerance_hz, min_dbfs)
+    longest = frames.longest()
+    return longest if _lasts(longest, min_s, frames) else None
 
 
 def assert_silence(heard: Hearable, max_dbfs: float = SILENCE_DBFS) -> None:

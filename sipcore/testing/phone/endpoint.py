@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sipcore.testing.ports import bind_udp
+
 from .answering import IncomingCall
 from .call import CallRecord, PhoneCall, TracedMessage
 from .calling import Credentials, OutgoingCall
 from .loop import Loop
-from .media_session import bind_udp, may_send
+from .media_session import may_send
 from .responses import ALLOW, Address
 from .script import Script
 from .sip_message import MalformedMessage, Message, address_uri, parse_message

@@ -6,13 +6,13 @@ import contextlib
 import functools
 import ipaddress
 import random
-import socket
 import time
 from collections import deque
 
 from sipcore.testing import g711
 from sipcore.testing.arrival import ANCILLARY_BYTES, arrival_s, note_arrivals
 from sipcore.testing.impairment import Impairment
+from sipcore.testing.ports import bind_rtp_pair
 
 from .audio import FRAME_MS, FRAME_SAMPLES, SILENCE, Source
 from .listening import Listener
@@ -34,7 +34,8 @@ class MediaSession:
         self, loop: Loop, host: str, listener: Listener, sent: Impairment | None = None, received: Impairment | None = None
     ) -> None:
         self._loop, self._host, self._listener = loop, host, listener
-        self._rtp, self._rtcp = _bind_pair(host)
+        self._rtp, self._rtcp = bind_rtp_pair(host)
+        note_arrivals(self._rtp)
         self.port: int = self._rtp.getsockname()[1]
         listener.address = f"{host}:{self.port}"
         self._plan: MediaPlan | None = None
@@ -176,29 +177,3 @@ def may_send(own_host: str, address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback or not ipaddress.ip_address(own_host).is_loopback
     except ValueError:
         return False
-
-
-def bind_udp(host: str, port: int) -> socket.socket:
-    """Return a non-blocking UDP socket."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    sock.settimeout(0)
-    return sock
-
-
-def _bind_pair(host: str) -> tuple[socket.socket, socket.socket]:
-    """Bind an even port for RTP and the next one for RTCP (RFC 3550 §11)."""
-    for _ in range(200):
-        rtp = bind_udp(host, 0)
-        port = rtp.getsockname()[1]
-        if port % 2 == 0:
-            with contextlib.suppress(OSError):
-                rtcp = bind_udp(host, port + 1)
-                note_arrivals(rtp)
-                return rtp, rtcp
-        rtp.close()
-    raise OSError(f"no pair of free UDP ports on {host}")
